@@ -1,0 +1,71 @@
+//! The one error of the program: a line for the user and the exit code that goes with it.
+
+use std::fmt;
+
+/// What kind of error it is decides the exit code (see the contract's exit codes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The command line or a job file asks for something that does not exist: exit code 2.
+    Usage,
+    /// Anything else that ends the job: exit code 1. Nothing that was committed is lost.
+    Failure,
+}
+
+/// One clear line: what, where (path, key, frame, rank), what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// Decides the exit code.
+    pub kind: Kind,
+    /// The line, without the word "error" and without a final full stop.
+    pub message: String,
+}
+
+/// Results of everything that can end the job.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error of the command line or a job file.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Usage,
+            message: one_line(&message.into()),
+        }
+    }
+
+    /// An error of the input, the disk, an engine, another rank.
+    pub fn failure(message: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Failure,
+            message: one_line(&message.into()),
+        }
+    }
+
+    /// The process exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::Usage => 2,
+            Kind::Failure => 1,
+        }
+    }
+
+    /// The same error with `context: ` in front.
+    #[must_use]
+    pub fn context(self, context: impl fmt::Display) -> Self {
+        Self {
+            message: format!("{context}: {}", self.message),
+            ..self
+        }
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,103 @@
+//! Frames, one by one and in blocks.
+
+use super::cell::Cell;
+use super::elements::symbol;
+
+/// One frame, borrowed: what a calculator sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// Atomic numbers, one per atom.
+    pub species: &'a [u8],
+    /// Positions in Å, one row per atom; atoms may lie outside the cell.
+    pub positions: &'a [[f64; 3]],
+    /// Cell vectors and periodic directions.
+    pub cell: Cell,
+}
+
+impl Frame<'_> {
+    /// Number of atoms.
+    pub fn len(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// True for a frame without atoms.
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty()
+    }
+
+    /// What makes this frame impossible to evaluate, or `None`: a NaN or infinite position, an impossible cell.
+    pub fn defect(&self) -> Option<String> {
+        if let Some(atom) = self
+            .positions
+            .iter()
+            .position(|r| !r.iter().all(|x| x.is_finite()))
+        {
+            let [x, y, z] = self.positions[atom];
+            return Some(format!(
+                "the position of atom {atom} ({}) is not finite: [{x} {y} {z}]",
+                symbol(self.species[atom])
+            ));
+        }
+        self.cell.defect()
+    }
+}
+
+/// Frames read together, atoms of all of them concatenated. Reused from read to read: it grows to the
+/// largest block and then allocates no more.
+#[derive(Clone, Debug, Default)]
+pub struct FrameBlock {
+    /// Index of each frame in its trajectory, ascending.
+    pub indices: Vec<u64>,
+    /// Frame `i` owns atoms `offsets[i]..offsets[i + 1]`; one entry more than frames.
+    pub offsets: Vec<usize>,
+    /// Atomic numbers of all atoms.
+    pub species: Vec<u8>,
+    /// Positions of all atoms (Å).
+    pub positions: Vec<[f64; 3]>,
+    /// One cell per frame.
+    pub cells: Vec<Cell>,
+}
+
+impl FrameBlock {
+    /// Forgets the frames, keeps the memory.
+    pub fn clear(&mut self) {
+        self.indices.clear();
+        self.offsets.clear();
+        self.offsets.push(0);
+        self.species.clear();
+        self.positions.clear();
+        self.cells.clear();
+    }
+
+    /// Number of frames.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// True when there is no frame.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+
+    /// Frame `i` of the block.
+    pub fn frame(&self, i: usize) -> Frame<'_> {
+        let atoms = self.offsets[i]..self.offsets[i + 1];
+        Frame {
+            species: &self.species[atoms.clone()],
+            positions: &self.positions[atoms],
+            cell: self.cells[i],
+        }
+    }
+
+    /// Appends one frame.
+    pub fn push(&mut self, index: u64, frame: Frame<'_>) {
+        if self.offsets.is_empty() {
+            self.offsets.push(0);
+        }
+        self.indices.push(index);
+        self.species.extend_from_slice(frame.species);
+        self.positions.extend_from_slice(frame.positions);
+        self.cells.push(frame.cell);
+        self.offsets.push(self.positions.len());
+    }
+}

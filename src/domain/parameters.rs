@@ -1,0 +1,283 @@
+//! Typed, documented, validated calculator parameters.
+//!
+//! A calculator declares its parameters as a table of [`ParameterSpec`]; what the user typed is checked against
+//! it once, with suggestions for misspelt names, and the checked set prints as one canonical line that is
+//! stored with the results.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::elements;
+
+/// What a parameter can hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ParameterType {
+    /// A finite number.
+    Float,
+    /// A finite number greater than zero.
+    PositiveFloat,
+    /// A whole number.
+    Integer,
+    /// A whole number greater than zero.
+    PositiveInteger,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Any text.
+    Text,
+}
+
+/// One parameter of a calculator.
+#[derive(Clone, Copy, Debug)]
+pub struct ParameterSpec {
+    /// Name in `--param NAME=VALUE`.
+    pub name: &'static str,
+    /// What it can hold.
+    pub kind: ParameterType,
+    /// Unit, empty where there is none.
+    pub unit: &'static str,
+    /// Used when the user gives none; `None`: required or derived, as `help` says.
+    pub default: Option<&'static str>,
+    /// Whether `NAME.Ar-Kr=VALUE` sets it for a pair of species.
+    pub per_pair: bool,
+    /// One line for the user.
+    pub help: &'static str,
+}
+
+/// A parameter that was given wrongly; prints as one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterError(pub String);
+
+impl fmt::Display for ParameterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An unordered pair of species, smaller atomic number first.
+pub type Pair = (u8, u8);
+
+/// Checked parameters: every name is declared, every value has its type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parameters {
+    values: BTreeMap<&'static str, String>,
+    pairs: BTreeMap<(&'static str, Pair), String>,
+}
+
+impl Parameters {
+    /// Checks `name=value` pairs as typed against `specs` and fills in defaults.
+    pub fn parse(
+        calculator: &str,
+        specs: &'static [ParameterSpec],
+        typed: &[(String, String)],
+    ) -> Result<Self, ParameterError> {
+        let mut parameters = Self::default();
+        for (name, text) in typed {
+            let (base, pair) = match name.split_once('.') {
+                Some((base, pair)) => (base, Some(pair)),
+                None => (name.as_str(), None),
+            };
+            let Some(spec) = specs.iter().find(|s| s.name == base) else {
+                return Err(unknown(calculator, specs, base));
+            };
+            let value = canonical(spec, name, text)?;
+            let previous = match pair {
+                None => parameters.values.insert(spec.name, value),
+                Some(_) if !spec.per_pair => {
+                    return Err(ParameterError(format!(
+                        "parameter {name}: {base} cannot be set per pair of species"
+                    )));
+                }
+                Some(pair) => {
+                    let pair = parse_pair(name, pair)?;
+                    parameters.pairs.insert((spec.name, pair), value)
+                }
+            };
+            if previous.is_some() {
+                return Err(ParameterError(format!("parameter {name} is given twice")));
+            }
+        }
+        for spec in specs {
+            if let Some(default) = spec.default {
+                parameters
+                    .values
+                    .entry(spec.name)
+                    .or_insert_with(|| default.to_owned());
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// The value of a number, if given or defaulted. Types were checked by [`parse`](Self::parse).
+    pub fn float(&self, name: &str) -> Option<f64> {
+        self.values.get(name).and_then(|v| v.parse().ok())
+    }
+
+    /// The value of a whole number, if given or defaulted.
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        self.values.get(name).and_then(|v| v.parse().ok())
+    }
+
+    /// The value of a choice or text, if given or defaulted.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// Values of `name` given for pairs of species.
+    pub fn pairs<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (Pair, f64)> + 'a {
+        self.pairs
+            .iter()
+            .filter(move |((n, _), _)| *n == name)
+            .filter_map(|((_, pair), v)| Some((*pair, v.parse().ok()?)))
+    }
+
+    /// Every parameter as `(name, value)`, defaults included, sorted: equal jobs give equal lists.
+    pub fn canonical(&self) -> Vec<(String, String)> {
+        let plain = self
+            .values
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let pairs = self.pairs.iter().map(|((name, (a, b)), value)| {
+            let pair = format!("{}-{}", elements::symbol(*a), elements::symbol(*b));
+            (format!("{name}.{pair}"), value.clone())
+        });
+        plain.chain(pairs).collect()
+    }
+}
+
+fn parse_pair(name: &str, text: &str) -> Result<Pair, ParameterError> {
+    let wrong = || {
+        ParameterError(format!(
+            "parameter {name}: {text:?} is not a pair of elements like Ar-Kr"
+        ))
+    };
+    let (a, b) = text.split_once('-').ok_or_else(wrong)?;
+    let a = elements::atomic_number(a).ok_or_else(wrong)?;
+    let b = elements::atomic_number(b).ok_or_else(wrong)?;
+    Ok((a.min(b), a.max(b)))
+}
+
+/// Checks one value and returns the text under which it is recorded.
+fn canonical(spec: &ParameterSpec, name: &str, text: &str) -> Result<String, ParameterError> {
+    let text = text.trim();
+    let wrong =
+        |wanted: &str| ParameterError(format!("parameter {name}: {text:?} is not {wanted}"));
+    match spec.kind {
+        ParameterType::Float | ParameterType::PositiveFloat => {
+            let x: f64 = text.parse().map_err(|_| wrong("a number"))?;
+            if !x.is_finite() {
+                return Err(wrong("a finite number"));
+            }
+            if spec.kind == ParameterType::PositiveFloat && x <= 0.0 {
+                return Err(wrong("a number greater than zero"));
+            }
+            Ok(format!("{x}"))
+        }
+        ParameterType::Integer | ParameterType::PositiveInteger => {
+            let x: i64 = text.parse().map_err(|_| wrong("a whole number"))?;
+            if spec.kind == ParameterType::PositiveInteger && x <= 0 {
+                return Err(wrong("a whole number greater than zero"));
+            }
+            Ok(format!("{x}"))
+        }
+        ParameterType::Choice(words) => {
+            if words.contains(&text) {
+                Ok(text.to_owned())
+            } else {
+                Err(ParameterError(format!(
+                    "parameter {name}: {text:?} is not one of {}{}",
+                    words.join(", "),
+                    did_you_mean(text, words.iter().copied())
+                )))
+            }
+        }
+        ParameterType::Text => Ok(text.to_owned()),
+    }
+}
+
+fn unknown(calculator: &str, specs: &[ParameterSpec], name: &str) -> ParameterError {
+    let known = match specs.len() {
+        0 => "it has no parameters".to_owned(),
+        _ => {
+            let names: Vec<_> = specs.iter().map(|s| s.name).collect();
+            format!("it has {}", names.join(", "))
+        }
+    };
+    ParameterError(format!(
+        "calculator {calculator} has no parameter {name:?}{}; {known}",
+        did_you_mean(name, specs.iter().map(|s| s.name))
+    ))
+}
+
+/// ` (did you mean ...?)` for the nearest of the known words, or nothing when none is near.
+pub fn did_you_mean<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> String {
+    known
+        .map(|word| (strsim::jaro_winkler(&typed.to_lowercase(), word), word))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or_else(String::new, |(_, word)| {
+            format!(" (did you mean {word:?}?)")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static SPECS: [ParameterSpec; 2] = [
+        ParameterSpec {
+            name: "epsilon",
+            kind: ParameterType::PositiveFloat,
+            unit: "eV",
+            default: None,
+            per_pair: true,
+            help: "",
+        },
+        ParameterSpec {
+            name: "shift",
+            kind: ParameterType::Choice(&["none", "energy"]),
+            unit: "",
+            default: Some("none"),
+            per_pair: false,
+            help: "",
+        },
+    ];
+
+    fn parse(typed: &[(&str, &str)]) -> Result<Parameters, ParameterError> {
+        let typed: Vec<_> = typed
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect();
+        Parameters::parse("lj", &SPECS, &typed)
+    }
+
+    #[test]
+    fn equal_jobs_have_equal_records_however_they_were_typed() {
+        let a = parse(&[("epsilon", "0.0100"), ("epsilon.Kr-Ar", "1e-2")]).unwrap();
+        let b = parse(&[
+            ("epsilon.Ar-Kr", "0.01"),
+            ("epsilon", "0.01"),
+            ("shift", "none"),
+        ])
+        .unwrap();
+        assert_eq!(a.canonical(), b.canonical());
+        assert_eq!(a.pairs("epsilon").collect::<Vec<_>>(), [((18, 36), 0.01)]);
+        assert_eq!(a.text("shift"), Some("none"));
+    }
+
+    #[test]
+    fn mistakes_are_said_in_one_line_with_a_suggestion() {
+        for (typed, expected) in [
+            (("epsilom", "1"), "(did you mean \"epsilon\"?)"),
+            (("epsilon", "-1"), "is not a number greater than zero"),
+            (("epsilon", "nan"), "is not a finite number"),
+            (("epsilon.Ar", "1"), "is not a pair of elements like Ar-Kr"),
+            (("shift", "enrgy"), "(did you mean \"energy\"?)"),
+            (("shift.Ar-Ar", "none"), "cannot be set per pair"),
+        ] {
+            let message = parse(&[typed]).unwrap_err().0;
+            assert!(message.contains(expected), "{message}");
+            assert!(!message.contains('\n'));
+        }
+        assert!(parse(&[("shift", "none"), ("shift", "none")]).is_err());
+    }
+}

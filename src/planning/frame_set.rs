@@ -1,0 +1,167 @@
+//! A set of frame indices as sorted, disjoint, non-adjacent runs.
+
+use std::ops::Range;
+
+/// Frame indices, ascending. Memory is proportional to the number of runs, not of frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrameSet {
+    runs: Vec<Range<u64>>,
+}
+
+impl FrameSet {
+    /// No frame.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Frames `0..n`.
+    pub fn all(n: u64) -> Self {
+        Self::from_runs(vec![0..n])
+    }
+
+    /// The union of any runs, in any order.
+    pub fn from_runs(mut runs: Vec<Range<u64>>) -> Self {
+        runs.retain(|r| r.start < r.end);
+        runs.sort_unstable_by_key(|r| r.start);
+        let mut merged: Vec<Range<u64>> = Vec::with_capacity(runs.len());
+        for run in runs {
+            match merged.last_mut() {
+                Some(last) if run.start <= last.end => last.end = last.end.max(run.end),
+                _ => merged.push(run),
+            }
+        }
+        Self { runs: merged }
+    }
+
+    /// Appends `run`, which begins at or after the end of the set.
+    pub fn append(&mut self, run: Range<u64>) {
+        if run.start >= run.end {
+            return;
+        }
+        match self.runs.last_mut() {
+            Some(last) if run.start == last.end => last.end = run.end,
+            Some(last) => {
+                debug_assert!(run.start > last.end, "runs are appended in ascending order");
+                self.runs.push(run);
+            }
+            None => self.runs.push(run),
+        }
+    }
+
+    /// The runs, ascending, none empty, none touching.
+    pub fn runs(&self) -> &[Range<u64>] {
+        &self.runs
+    }
+
+    /// Number of frames.
+    pub fn len(&self) -> u64 {
+        self.runs.iter().map(|r| r.end - r.start).sum()
+    }
+
+    /// True without frames.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Each frame, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        self.runs.iter().cloned().flatten()
+    }
+
+    /// Whether `frame` is in the set.
+    pub fn contains(&self, frame: u64) -> bool {
+        let next = self.runs.partition_point(|r| r.end <= frame);
+        self.runs.get(next).is_some_and(|r| r.start <= frame)
+    }
+
+    /// The frames at positions `positions` of the ascending list of frames.
+    #[must_use]
+    pub fn slice(&self, positions: Range<u64>) -> Self {
+        let mut taken = Self::empty();
+        let mut before = 0;
+        for run in &self.runs {
+            let length = run.end - run.start;
+            let from = positions.start.saturating_sub(before).min(length);
+            let to = positions.end.saturating_sub(before).min(length);
+            taken.append(run.start + from..run.start + to);
+            before += length;
+            if before >= positions.end {
+                break;
+            }
+        }
+        taken
+    }
+
+    /// Frames in both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let mut common = Self::empty();
+        let (mut a, mut b) = (self.runs.iter().peekable(), other.runs.iter().peekable());
+        while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
+            common.append(x.start.max(y.start)..x.end.min(y.end));
+            if x.end < y.end {
+                a.next();
+            } else {
+                b.next();
+            }
+        }
+        common
+    }
+
+    /// Removes the first `n` frames and returns them.
+    #[must_use]
+    pub fn split_front(&mut self, n: u64) -> Self {
+        let mut taken = Self::empty();
+        let mut wanted = n;
+        let mut whole = 0;
+        for run in &mut self.runs {
+            if wanted == 0 {
+                break;
+            }
+            let length = (run.end - run.start).min(wanted);
+            taken.append(run.start..run.start + length);
+            run.start += length;
+            wanted -= length;
+            whole += usize::from(run.start == run.end);
+        }
+        self.runs.drain(..whole);
+        taken
+    }
+}
+
+impl FromIterator<Range<u64>> for FrameSet {
+    fn from_iter<I: IntoIterator<Item = Range<u64>>>(runs: I) -> Self {
+        Self::from_runs(runs.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn any_set() -> impl Strategy<Value = FrameSet> {
+        prop::collection::vec((0u64..60, 0u64..9), 0..12)
+            .prop_map(|v| v.into_iter().map(|(a, n)| a..a + n).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn it_behaves_as_a_btreeset(a in any_set(), b in any_set(), from in 0u64..70, n in 0u64..70) {
+            let (sa, sb): (BTreeSet<_>, BTreeSet<_>) = (a.iter().collect(), b.iter().collect());
+            prop_assert_eq!(a.len(), sa.len() as u64);
+            prop_assert!(a.runs().windows(2).all(|w| w[0].end < w[1].start));
+            prop_assert!(a.intersection(&b).iter().eq(sa.intersection(&sb).copied()));
+            let sliced = a.slice(from..from + n);
+            prop_assert!(sliced.iter().eq(sa.iter().copied().skip(from as usize).take(n as usize)));
+            for f in 0..70 {
+                prop_assert_eq!(a.contains(f), sa.contains(&f));
+            }
+            let mut rest = a.clone();
+            let front = rest.split_front(n);
+            prop_assert!(front.iter().chain(rest.iter()).eq(sa.iter().copied()));
+            prop_assert_eq!(front.len(), n.min(a.len()));
+        }
+    }
+}

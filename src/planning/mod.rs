@@ -1,0 +1,6 @@
+//! First floor: which frames, on which rank, in which state. Pure functions of their arguments.
+
+pub mod frame_set;
+pub mod partition;
+pub mod selection;
+pub mod status;
