@@ -15,3 +15,5 @@
 
 pub mod domain;
 pub mod planning;
+pub mod adapters;
+pub mod commands;

@@ -1,0 +1,2 @@
+pub mod slab;
+pub mod trajectory_writer;
