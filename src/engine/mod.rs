@@ -10,4 +10,5 @@ pub mod pool;
 pub mod ports;
 pub mod run;
 pub mod summary;
+pub mod together;
 mod worker;

@@ -9,6 +9,8 @@ pub mod layout;
 mod locate;
 pub mod result_reader;
 pub mod sink;
+mod slab;
+pub mod trajectory_writer;
 
 use std::fs;
 use std::io::Read;
