@@ -10,8 +10,6 @@ pub fn all() -> Vec<&'static CalculatorKind> {
     vec![
         &pure::null::KIND,
         &pure::lennard_jones::KIND,
-        #[cfg(feature = "xtb")]
-        &super::xtb::KIND,
     ]
 }
 
