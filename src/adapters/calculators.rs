@@ -10,6 +10,8 @@ pub fn all() -> Vec<&'static CalculatorKind> {
     vec![
         &pure::null::KIND,
         &pure::lennard_jones::KIND,
+        #[cfg(feature = "xtb")]
+        &super::xtb::KIND,
     ]
 }
 

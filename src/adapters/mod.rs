@@ -17,3 +17,5 @@ pub mod source;
 pub mod trajectory_files;
 pub mod walltime;
 pub mod whole_file;
+#[cfg(feature = "xtb")]
+pub mod xtb;
