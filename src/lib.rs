@@ -13,7 +13,7 @@
 //! | [`planning`] | selections, shares, states of frames | nothing outside |
 //! | [`domain`] | frames, units, cells, calculators in pure Rust | nothing outside |
 
-pub mod domain;
-pub mod planning;
 pub mod adapters;
 pub mod commands;
+pub mod domain;
+pub mod planning;

@@ -123,8 +123,7 @@ fn write(
         author: &args.author,
         version: env!("CARGO_PKG_VERSION"),
     };
-    let mut writer =
-        TrajectoryWriter::create(out.path(), schema, &authorship).map_err(failed)?;
+    let mut writer = TrajectoryWriter::create(out.path(), schema, &authorship).map_err(failed)?;
     for renamed in writer.remarks() {
         tracing::warn!("{renamed}");
     }
@@ -176,7 +175,8 @@ impl Progress {
         let position = stream.position();
         let done = u128::from(position.done) * u128::from(PASS);
         let done = done / u128::from(position.total.max(1));
-        self.bar.set_position(passed * PASS + (done as u64).min(PASS));
+        self.bar
+            .set_position(passed * PASS + (done as u64).min(PASS));
         self.bar.set_message(format!("{frames} frames"));
     }
 }

@@ -69,7 +69,8 @@ impl<T: H5Type> Slab<T> {
     /// Whether all rows are there.
     pub fn is_complete(&self) -> bool {
         self.buffer.is_empty()
-            && (self.row_len == 0 || self.written == self.dataset.shape().first().copied().unwrap_or(0))
+            && (self.row_len == 0
+                || self.written == self.dataset.shape().first().copied().unwrap_or(0))
     }
 }
 

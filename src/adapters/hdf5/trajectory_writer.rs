@@ -295,11 +295,7 @@ impl TrajectoryWriter {
         let complete = self.frames == self.schema.frames
             && self.atoms == self.schema.atoms
             && self.positions.is_complete()
-            && self
-                .columns
-                .iter()
-                .chain(&self.keys)
-                .all(Sink::is_complete);
+            && self.columns.iter().chain(&self.keys).all(Sink::is_complete);
         let file = self.file.clone();
         drop(self);
         file.flush()?;
