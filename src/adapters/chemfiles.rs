@@ -2,7 +2,8 @@
 //!
 //! Species come from the file, or from a topology file or a list where the format has none. Kept besides
 //! positions and cells: velocities (`velocity`, Å/ps), numeric properties of atoms, properties of frames, step,
-//! and the time where chemfiles knows its unit. Names, residues and bonds of atoms are not.
+//! and the time where chemfiles knows its unit. Names, residues and bonds of atoms are not. Of XTC and TRR files
+//! that were cut off in their last frame chemfiles silently reads the frames before it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Once;
