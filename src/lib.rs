@@ -16,4 +16,5 @@
 pub mod adapters;
 pub mod commands;
 pub mod domain;
+pub mod engine;
 pub mod planning;

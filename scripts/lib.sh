@@ -1,0 +1,111 @@
+# shellcheck shell=bash
+# What the scripts share: which Debian packages are needed and why, installing the missing ones,
+# checking Rust, and the launcher's flags. Sourced, never run.
+
+# One line per package: group | package | a command that, if present, makes the package unnecessary | what it is for.
+# Without a command in the third column the package itself must be installed.
+framewise_packages() {
+    cat <<'LIST'
+build|gcc|cc|C compiler and linker, for Rust and for the MPI wrapper
+build|libc6-dev|-|C headers, for the linker and bindgen
+build|libopenmpi-dev|-|MPI: headers and mpicc
+build|openmpi-bin|-|MPI: mpiexec, the launcher
+build|libhdf5-openmpi-dev|-|parallel HDF5
+build|libclang-dev|-|bindgen reads MPI's headers with it
+build|pkg-config|pkg-config|finds parallel HDF5
+chemfiles|cmake|cmake|builds chemfiles (import of DCD, XTC, NetCDF, PDB...)
+chemfiles|g++|g++|builds chemfiles
+chemfiles|make|make|builds chemfiles
+xtb|libxtb-dev|-|the xtb calculator's library
+test|hdf5-tools|h5dump|h5dump reads the results
+test|python3-venv|-|Python environment in which h5py and ASE read the results
+runtime|openmpi-bin|-|MPI: library and launcher
+runtime|libhdf5-openmpi-103-1|-|parallel HDF5
+runtime|libxtb6|-|the xtb calculator's library
+LIST
+}
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    say "error: $*"
+    exit 1
+}
+
+# package_present PACKAGE COMMAND: is the package there, or what it is wanted for?
+package_present() {
+    case $1 in
+        # Any Python that can make environments will do, not only Debian's.
+        python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null && return 0 ;;
+    esac
+    if [ "$2" != - ] && command -v "$2" >/dev/null 2>&1; then
+        return 0
+    fi
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# need_packages GROUP...: installs what is missing of these groups, and nothing (no root, no network) if all is there.
+need_packages() {
+    local wanted group package probe reason missing=()
+    if ! command -v dpkg-query >/dev/null 2>&1; then
+        say "Not a Debian system: see that these, or what your system calls them, are there (scripts/packages --list)."
+        return 0
+    fi
+    while IFS='|' read -r group package probe reason; do
+        for wanted in "$@"; do
+            if [ "$group" = "$wanted" ] && ! package_present "$package" "$probe"; then
+                missing+=("$package")
+                say "missing: $package ($reason)"
+            fi
+        done
+    done < <(framewise_packages)
+    [ ${#missing[@]} -eq 0 ] && return 0
+
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if command -v sudo >/dev/null 2>&1; then
+            as_root=(sudo)
+            # Nobody is there to type a password: fail at once instead of waiting for one.
+            [ -t 0 ] || as_root=(sudo -n)
+        else
+            die "these packages want root; run as root: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+        fi
+    fi
+    say "Installing Debian packages: ${missing[*]}"
+    "${as_root[@]}" apt-get update -qq || say "Not every package list could be refreshed; trying all the same."
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
+        die "could not install them; run as root: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+}
+
+# need_rust ROOT: cargo is there, works, and is as new as Cargo.toml asks.
+need_rust() {
+    local wanted found
+    # A shell that is not a login shell may miss rustup's directory.
+    if ! command -v cargo >/dev/null 2>&1 && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+        PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    fi
+    wanted=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$1/Cargo.toml")
+    command -v cargo >/dev/null 2>&1 ||
+        die "cargo is missing: install Rust $wanted or later (https://rustup.rs), then run this again"
+    found=$(cd "$1" && cargo --version | awk '{print $2}') ||
+        die "cargo does not run: set up a toolchain with 'rustup default stable', then run this again"
+    found=${found%%-*}
+    [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+        die "cargo is $found but framewise needs $wanted or later: run 'rustup update stable', then this again"
+}
+
+# set_launcher RANKS: sets the array `launcher` to mpiexec with the flags this machine needs for that many ranks.
+set_launcher() {
+    local ranks=$1 cores mpiexec=mpiexec
+    # Where several MPIs are installed, `mpiexec` may be another one's; the packages above are Open MPI's.
+    if command -v mpiexec.openmpi >/dev/null 2>&1; then mpiexec=mpiexec.openmpi; fi
+    command -v "$mpiexec" >/dev/null 2>&1 || die "mpiexec is missing: install openmpi-bin, or load your cluster's MPI module"
+    launcher=("$mpiexec" -n "$ranks")
+    if "$mpiexec" --version 2>/dev/null | grep -q -e 'Open MPI' -e OpenRTE; then
+        if [ "$(id -u)" -eq 0 ]; then launcher+=(--allow-run-as-root); fi
+        # Open MPI's slots are cores, not hardware threads.
+        cores=$(lscpu --parse=CORE,SOCKET 2>/dev/null | grep -v '^#' | sort -u | wc -l)
+        [ "$cores" -gt 0 ] && [ "$cores" -le "$(nproc)" ] || cores=$(nproc)
+        if [ "$ranks" -gt "$cores" ]; then launcher+=(--oversubscribe); fi
+    fi
+}
