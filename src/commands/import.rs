@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::adapters::hdf5::reason;
 use crate::adapters::hdf5::trajectory_writer::{Authorship, TrajectoryWriter};
 use crate::adapters::source::schema::{Schema, Survey};
 use crate::adapters::source::{Detail, FrameStream, SourceFrame};
@@ -107,10 +108,11 @@ fn write(
     schema: Schema,
     progress: &Progress,
 ) -> Result<()> {
-    let failed = |e: hdf5::Error| {
+    let failed = |e: ::hdf5::Error| {
         Error::failure(format!(
-            "{}: cannot be written: {e}; is the disk full?",
-            args.output.display()
+            "{}: cannot be written: {}",
+            args.output.display(),
+            reason(&e)
         ))
     };
     let changed = |path: &Path| {

@@ -1,3 +1,4 @@
 //! Top floor: one file per verb.
 
+pub mod export;
 pub mod import;

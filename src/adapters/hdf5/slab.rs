@@ -119,11 +119,6 @@ impl TextSlab {
         })
     }
 
-    /// The dataset.
-    pub fn dataset(&self) -> &Dataset {
-        each_size!(self, slab => slab.dataset())
-    }
-
     /// Appends one text.
     pub fn push(&mut self, text: &str) -> hdf5::Result<()> {
         if let Self::Variable(_, bytes) = self {
