@@ -81,7 +81,7 @@ pub fn library_version() -> String {
 }
 
 /// Hints for MPI-IO (`MPI_Info`), from `key=value` pairs.
-pub fn info(hints: &[(String, String)]) -> Result<RawInfo> {
+pub fn info(hints: &[(String, String)]) -> Result<Option<RawInfo>> {
     ffi::info(hints)
 }
 

@@ -245,7 +245,7 @@ fn refuse_same_file(config: &RunConfig) -> Result<()> {
 /// All ranks write the attributes into the new file, then rank 0 gives it its name.
 fn give_birth(
     config: &RunConfig,
-    file: (RawCommunicator, RawInfo),
+    file: (RawCommunicator, Option<RawInfo>),
     ranks: &mut MpiRanks,
     attributes: Option<&Vec<(&'static str, String)>>,
 ) -> Result<()> {
@@ -271,7 +271,7 @@ fn give_birth(
 fn open_sink(
     setting: &Setting<'_>,
     ranks: &mut MpiRanks,
-    file: (RawCommunicator, RawInfo),
+    file: (RawCommunicator, Option<RawInfo>),
     lock: Option<Lock>,
     job: &Job,
     intent: String,
