@@ -194,6 +194,10 @@ impl Ranks for MpiRanks {
         let root = self.world.process_at_rank(from as i32);
         let mut length = text.len() as u64;
         root.broadcast_into(&mut length);
+        // Open MPI refuses a broadcast of nothing.
+        if length == 0 {
+            return String::new();
+        }
         let mut bytes = if self.rank() == from {
             text.as_bytes().to_vec()
         } else {
