@@ -183,11 +183,11 @@ impl NeighborSearch {
         // other image than the nearest can be that near.
         let one_image =
             (0..3).all(|k| !lattice.periodic[k] || lattice.heights[k] >= 2.000_000_1 * self.cutoff);
-        // A nearest image costs about half as much again as a fixed one.
+        // A nearest image costs more than a fixed one.
         let factor = if lattice.periodic == [false; 3] {
-            0.5
+            0.7
         } else {
-            0.75
+            1.0
         };
         self.scheme = if one_image && factor * atoms as f64 + 4.0 <= best {
             Scheme::AllPairs
