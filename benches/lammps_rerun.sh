@@ -1,6 +1,7 @@
 #!/bin/sh
 # LAMMPS' `rerun` on argon frames, and this project's calculator on frames of the same size and density:
 # frames per second of both, one core each. Needs `lmp` (Debian: lammps).
+# Both figures are wall time: the machine should be idle.
 # usage: benches/lammps_rerun.sh [FRAMES]
 #
 # Not the same work: LAMMPS reads a text dump and writes energy and stress of every frame and forces of none;

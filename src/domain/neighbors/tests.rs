@@ -15,7 +15,7 @@ fn key(i: u32, j: u32, s: [i32; 3]) -> Key {
     (i, j, s).min((j, i, s.map(|x| -x)))
 }
 
-/// Every (i, j, S) with |r_j - r_i + S @ H| < cutoff, in the given cell, without wrapping or reducing anything.
+/// Every (i, j, S) with `|r_j - r_i + S @ H| < cutoff`, in the given cell, without wrapping or reducing anything.
 fn lattice_sum(positions: &[[f64; 3]], cell: &Cell, cutoff: f64) -> BTreeSet<Key> {
     let full = cell.completed();
     let reciprocal = full.reciprocal();

@@ -192,6 +192,7 @@ fn add<const NEAREST: bool, const DIAGONAL: bool>(
                 for k in 0..LANES {
                     // Zero beyond the cutoff makes everything that follows zero.
                     let reciprocal = 1.0 / r2[k];
+                    #[allow(clippy::needless_bitwise_bool)] // no branch
                     let within = (r2[k] < cutoff2) & (LANE[k] < count);
                     let inverse = if within { reciprocal } else { 0.0 };
                     let shifted = if within { offset } else { 0.0 };
