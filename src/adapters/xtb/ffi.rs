@@ -62,7 +62,6 @@ pub struct Api {
     del_results: DeleteHandle,
     get_energy: GetValues,
     get_gradient: GetValues,
-    get_virial: GetValues,
     omp_set_num_threads: Option<unsafe extern "C" fn(c_int)>,
     openblas_set_num_threads: Option<unsafe extern "C" fn(c_int)>,
 }
@@ -175,7 +174,6 @@ impl Api {
             del_results: function!("xtb_delResults"),
             get_energy: function!("xtb_getEnergy"),
             get_gradient: function!("xtb_getGradient"),
-            get_virial: function!("xtb_getVirial"),
             omp_set_num_threads: optional!("omp_set_num_threads"),
             openblas_set_num_threads: optional!("openblas_set_num_threads"),
         })
@@ -201,8 +199,8 @@ impl Api {
         }
     }
 
-    /// Energy (Hartree); fills `gradient` (Hartree/Bohr, one row per atom) and, with a lattice, `virial`
-    /// (Hartree, `∂E/∂ε`). Fresh objects each time: results do not depend on earlier calls.
+    /// Energy (Hartree); fills `gradient` (Hartree/Bohr, one row per atom). Fresh objects each time: results
+    /// do not depend on earlier calls. `xtb_getVirial` is not used: libxtb 6.5.1 answers zeros.
     ///
     /// The error is xtb's own message in one line, innermost reason first.
     ///
@@ -213,7 +211,6 @@ impl Api {
         molecule: &Molecule<'_>,
         settings: &Settings,
         gradient: &mut [[f64; 3]],
-        virial: &mut [[f64; 3]; 3],
     ) -> Result<f64, String> {
         let atoms = molecule.numbers.len();
         let counted = c_int::try_from(atoms).ok();
@@ -273,8 +270,8 @@ impl Api {
         unsafe { (self.singlepoint)(env, mol.handle, calc, results.handle) };
         self.check(env)?;
         let mut energy = f64::NAN;
-        // SAFETY: `results` holds a finished single point of `natoms` atoms; the destinations have 1, 3 natoms
-        // and 9 elements.
+        // SAFETY: `results` holds a finished single point of `natoms` atoms; the destinations have 1 and
+        // 3 natoms elements.
         unsafe {
             (self.get_energy)(env, results.handle, &raw mut energy);
             (self.get_gradient)(
@@ -282,9 +279,6 @@ impl Api {
                 results.handle,
                 gradient.as_flattened_mut().as_mut_ptr(),
             );
-            if molecule.lattice.is_some() {
-                (self.get_virial)(env, results.handle, virial.as_flattened_mut().as_mut_ptr());
-            }
         }
         self.check(env)?;
         Ok(energy)
