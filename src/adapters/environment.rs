@@ -2,7 +2,7 @@
 //!
 //! The only `unsafe` here is `std::env::set_var`.
 
-/// Variables that OpenMP, OpenBLAS and MKL read when they are loaded, later than `main` begins.
+/// Variables that the runtimes of `OpenMP`, `OpenBLAS` and MKL read when they are loaded, later than `main` begins.
 ///
 /// framewise brings its own parallelism (ranks and workers); a library that starts one thread per core in each
 /// of them makes everybody slower. And with more than one OpenMP thread the last bit of xtb's gradient changes

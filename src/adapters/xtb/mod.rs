@@ -278,7 +278,7 @@ impl XtbFactory {
             ));
         }
         let unpaired = uhf.max(electrons % 2);
-        if (electrons + unpaired) / 2 > orbitals {
+        if electrons + unpaired > 2 * orbitals {
             return Err(format!(
                 "{electrons} valence electrons (charge {charge}), {unpaired} of them unpaired, do not fit the \
                  {orbitals} orbitals of the frame"
