@@ -13,5 +13,8 @@
 //! | [`planning`] | selections, shares, states of frames | nothing outside |
 //! | [`domain`] | frames, units, cells, calculators in pure Rust | nothing outside |
 
+pub mod adapters;
+pub mod commands;
 pub mod domain;
+pub mod engine;
 pub mod planning;

@@ -1,0 +1,16 @@
+//! Third floor: the outside world. MPI, HDF5, file formats, foreign engines, the operating system.
+//!
+//! `unsafe` lives only here, in the files named `ffi.rs` and in `environment.rs`.
+
+pub mod calculators;
+#[cfg(feature = "chemfiles")]
+pub mod chemfiles;
+pub mod extxyz;
+pub mod hdf5;
+pub mod lock;
+pub mod mpi;
+pub mod signals;
+pub mod source;
+pub mod trajectory_files;
+pub mod walltime;
+pub mod whole_file;

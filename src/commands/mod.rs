@@ -1,0 +1,3 @@
+//! Top floor: one file per verb.
+
+pub mod import;

@@ -50,6 +50,8 @@ pub struct FrameBlock {
     pub indices: Vec<u64>,
     /// Frame `i` owns atoms `offsets[i]..offsets[i + 1]`; one entry more than frames.
     pub offsets: Vec<usize>,
+    /// Where each frame's atoms begin on the atom axis of the whole trajectory.
+    pub first_atoms: Vec<u64>,
     /// Atomic numbers of all atoms.
     pub species: Vec<u8>,
     /// Positions of all atoms (Å).
@@ -64,6 +66,7 @@ impl FrameBlock {
         self.indices.clear();
         self.offsets.clear();
         self.offsets.push(0);
+        self.first_atoms.clear();
         self.species.clear();
         self.positions.clear();
         self.cells.clear();
@@ -89,11 +92,16 @@ impl FrameBlock {
         }
     }
 
-    /// Appends one frame.
+    /// Appends one frame that follows the last one on the atom axis.
     pub fn push(&mut self, index: u64, frame: Frame<'_>) {
         if self.offsets.is_empty() {
             self.offsets.push(0);
         }
+        let first = self.first_atoms.last().map_or(0, |first| {
+            let n = self.offsets.len();
+            first + (self.offsets[n - 1] - self.offsets[n - 2]) as u64
+        });
+        self.first_atoms.push(first);
         self.indices.push(index);
         self.species.extend_from_slice(frame.species);
         self.positions.extend_from_slice(frame.positions);

@@ -10,5 +10,6 @@ pub mod checksum;
 pub mod elements;
 pub mod error;
 pub mod frame;
+pub mod neighbors;
 pub mod parameters;
 pub mod units;

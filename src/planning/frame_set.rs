@@ -108,6 +108,47 @@ impl FrameSet {
         common
     }
 
+    /// Frames of this set that are not in `other`.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        let mut left = Self::empty();
+        let mut cuts = other.runs.iter().peekable();
+        for run in &self.runs {
+            let mut start = run.start;
+            while let Some(cut) = cuts.peek() {
+                if cut.start >= run.end {
+                    break;
+                }
+                left.append(start..cut.start.max(start));
+                start = start.max(cut.end);
+                if cut.end > run.end {
+                    break;
+                }
+                cuts.next();
+            }
+            left.append(start..run.end.max(start));
+        }
+        left
+    }
+
+    /// The set as text, `0:3,7:9`: start and end of each run.
+    pub fn encode(&self) -> String {
+        let runs: Vec<_> = self.runs.iter().map(|r| format!("{}:{}", r.start, r.end)).collect();
+        runs.join(",")
+    }
+
+    /// The set that [`encode`](Self::encode) wrote; `None` for anything else.
+    pub fn decode(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::empty());
+        }
+        let run = |item: &str| -> Option<Range<u64>> {
+            let (start, end) = item.split_once(':')?;
+            Some(start.parse().ok()?..end.parse().ok()?)
+        };
+        Some(Self::from_runs(text.split(',').map(run).collect::<Option<_>>()?))
+    }
+
     /// Removes the first `n` frames and returns them.
     #[must_use]
     pub fn split_front(&mut self, n: u64) -> Self {
@@ -153,6 +194,8 @@ mod tests {
             prop_assert_eq!(a.len(), sa.len() as u64);
             prop_assert!(a.runs().windows(2).all(|w| w[0].end < w[1].start));
             prop_assert!(a.intersection(&b).iter().eq(sa.intersection(&sb).copied()));
+            prop_assert!(a.difference(&b).iter().eq(sa.difference(&sb).copied()));
+            prop_assert_eq!(FrameSet::decode(&a.encode()), Some(a.clone()));
             let sliced = a.slice(from..from + n);
             prop_assert!(sliced.iter().eq(sa.iter().copied().skip(from as usize).take(n as usize)));
             for f in 0..70 {

@@ -1,3 +1,4 @@
 //! Calculators in pure Rust, one file each.
 
+pub mod lennard_jones;
 pub mod null;

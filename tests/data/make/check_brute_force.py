@@ -104,7 +104,7 @@ def stillinger_weber(fr, p):
 
 worst = 0.0
 for name in ("argon", "argon_triclinic", "argon_small_cell", "argon_slab", "argon_cluster",
-             "argon_single", "argon_npt", "argon_rotated", "ArKr", "silicon", "argon:shifted"):
+             "argon_single", "argon_npt", "argon_rotated", "ragged", "ArKr", "silicon", "argon:shifted"):
     name, _, variant = name.partition(":")
     path = f"{folder}/{name}.reference{'.' + variant if variant else ''}.json"
     ref = json.load(open(path))

@@ -18,7 +18,7 @@ md argon_cluster   25  4714 "f f f" lj_argon.in   "Ar"     5 2000 "x y z"    nvt
 md ArKr           110  4715 "p p p" lj_ArKr.in    "Ar Kr"  5 2000 "x y z"    nvt
 md silicon        500  4716 "p p p" sw_silicon.in "Si"    10  500 "xu yu zu" nvt
 cp "$work/argon.start.data" "$work/argon_npt.start.data"
-md argon_npt       85  4717 "p p p" lj_argon.in   "Ar"     5 2000 "x y z"    npt
+md argon_npt       85  4717 "p p p" lj_argon.in   "Ar"     5 2000 "x y z vx vy vz" npt
 for name in argon argon_triclinic ArKr silicon argon_npt; do
   $py dump_to_xyz.py "$work/$name.dump" "$out/$name.xyz" "T T T"
 done

@@ -43,7 +43,7 @@ fr = Frame(["Ar"] * 108, pos, np.diag([15.9, 15.9, 12.0]), (True, True, False))
 lammps_data(f"{work}/argon_slab.start.data", fr, ["Ar"],
             box=([0, 15.9], [0, 15.9], [-40.0, 60.0], (0, 0, 0)))
 # truncated octahedron of 38 atoms
-pos = supercell(FCC, (6, 6, 6), 5.3) - 2.5 * 5.3 + 0.0
+pos = supercell(FCC, (6, 6, 6), 5.3) - 2.5 * 5.3
 centre = 5.3 * np.array([.5, .0, .0])          # octahedral hole of the fcc lattice
 d = pos - centre
 near = np.argsort(np.round((d ** 2).sum(1), 6), kind="stable")[:38]

@@ -16,3 +16,4 @@ $py molecules.py "$out"
 $py reference_xtb.py "$out/water6.xyz" "2 1" "1.0 0.001" "$out/water6.reference.json"
 $py reference_xtb.py "$out/charged.xyz" "2 1" "1.0 0.001" "$out/charged.reference.json"
 $py reference_xtb.py "$out/periodic_gfn1.xyz" "1" "1.0 0.001" "$out/periodic_gfn1.reference.json"
+$py reference_xtb.py "$out/scf_failure.xyz" "2 1" "1.0" "$out/scf_failure.reference.json" may-fail

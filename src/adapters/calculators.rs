@@ -1,0 +1,29 @@
+//! The table of calculators: those in pure Rust and those behind foreign engines.
+
+use crate::domain::calculator::CalculatorKind;
+use crate::domain::calculators as pure;
+use crate::domain::error::{Error, Result};
+use crate::domain::parameters::did_you_mean;
+
+/// Every calculator of this build, in the order people meet them.
+pub fn all() -> Vec<&'static CalculatorKind> {
+    vec![
+        &pure::null::KIND,
+        &pure::lennard_jones::KIND,
+        #[cfg(feature = "xtb")]
+        &super::xtb::KIND,
+    ]
+}
+
+/// The calculator of this name.
+pub fn find(name: &str) -> Result<&'static CalculatorKind> {
+    let known = all();
+    known.iter().find(|kind| kind.name == name).copied().ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|kind| kind.name).collect();
+        Error::usage(format!(
+            "unknown calculator {name:?}{}; known: {} (see `framewise calculators`)",
+            did_you_mean(name, names.iter().copied()),
+            names.join(", ")
+        ))
+    })
+}

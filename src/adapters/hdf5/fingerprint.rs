@@ -1,0 +1,76 @@
+//! Tells one input from another.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::domain::error::Result;
+use crate::domain::frame::FrameBlock;
+use crate::engine::ports::Source;
+use crate::planning::frame_set::FrameSet;
+
+use super::input::Input;
+
+/// Inputs whose positions take no more than this are hashed whole.
+const WHOLE_BYTES: u64 = 256 << 20;
+/// Of larger ones, this many evenly spaced frames, first and last included.
+const SAMPLES: u64 = 4096;
+/// Frames read at a time.
+const BLOCK_FRAMES: u64 = 1024;
+
+/// XXH3-64 over the numbers of frames and atoms and the species, positions, cells and periodic directions of all
+/// frames, or of 4096 evenly spaced ones where the positions take more than 256 MiB. It does not depend on the
+/// file's name, place or layout.
+pub fn fingerprint(input: &mut Input) -> Result<String> {
+    let mut hash = Xxh3::new();
+    hash.update(&input.frames().to_le_bytes());
+    hash.update(&input.total_atoms().to_le_bytes());
+    let mut rest = sample(input.frames(), 24 * input.total_atoms());
+    let mut block = FrameBlock::default();
+    while !rest.is_empty() {
+        input.read(&rest.split_front(BLOCK_FRAMES), &mut block)?;
+        update(&mut hash, &block);
+    }
+    Ok(format!("{:016x}", hash.digest()))
+}
+
+fn sample(frames: u64, bytes: u64) -> FrameSet {
+    if bytes <= WHOLE_BYTES || frames <= SAMPLES {
+        return FrameSet::all(frames);
+    }
+    let nth = |k: u64| (u128::from(k) * u128::from(frames - 1) / u128::from(SAMPLES - 1)) as u64;
+    (0..SAMPLES).map(|k| nth(k)..nth(k) + 1).collect()
+}
+
+fn update(hash: &mut Xxh3, block: &FrameBlock) {
+    let mut bytes = [0u8; 8 * 256];
+    let mut reals = |hash: &mut Xxh3, values: &[f64]| {
+        for chunk in values.chunks(256) {
+            for (place, x) in bytes.chunks_exact_mut(8).zip(chunk) {
+                place.copy_from_slice(&x.to_le_bytes());
+            }
+            hash.update(&bytes[..8 * chunk.len()]);
+        }
+    };
+    for i in 0..block.len() {
+        let frame = block.frame(i);
+        hash.update(&(frame.len() as u64).to_le_bytes());
+        hash.update(frame.species);
+        reals(hash, frame.positions.as_flattened());
+        reals(hash, frame.cell.vectors.as_flattened());
+        hash.update(&frame.cell.periodic.map(u8::from));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_inputs_are_sampled_from_the_first_frame_to_the_last() {
+        let frames = 10_000_000;
+        let sampled = sample(frames, u64::MAX);
+        assert_eq!(sampled.len(), SAMPLES);
+        assert!(sampled.contains(0) && sampled.contains(frames - 1));
+        assert_eq!(sample(1003, 1003 * 24), FrameSet::all(1003));
+        assert_eq!(sample(0, 0), FrameSet::empty());
+    }
+}

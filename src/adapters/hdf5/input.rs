@@ -1,0 +1,645 @@
+//! Frames from an HDF5 file: H5MD with fixed or per-frame species and cells, ragged sets, and mbe-automation's
+//! `Structure`, `Trajectory` and `FiniteSubsystem` groups. Opened read-only with the serial driver.
+
+use std::path::{Path, PathBuf};
+
+use ::hdf5::types::TypeDescriptor;
+use ::hdf5::{Dataset, File, Group};
+
+use crate::domain::cell::Cell;
+use crate::domain::error::{Error, Result};
+use crate::domain::frame::FrameBlock;
+use crate::domain::units::length_in_angstrom;
+use crate::engine::ports::Source;
+use crate::planning::frame_set::FrameSet;
+
+use super::locate::{Convention, locate, mbe_positions};
+use super::{failed, ffi, join, open_read_only, text_attribute, texts_attribute};
+
+/// How positions are laid out.
+pub enum Positions {
+    /// (A,3): one frame.
+    Single,
+    /// (F,A,3).
+    Fixed,
+    /// (ΣA,3) with offsets (F+1).
+    Ragged(Dataset),
+}
+
+/// Where species are.
+enum Species {
+    /// The same in every frame.
+    Constant(Vec<u8>),
+    /// One row per frame, (F,A), or one entry per atom of all frames, (ΣA).
+    PerFrame(Dataset),
+}
+
+/// Where cells are.
+enum Cells {
+    Open,
+    Constant([[f64; 3]; 3]),
+    /// (F,3,3) vectors or (F,3) edge lengths.
+    PerFrame(Dataset),
+}
+
+enum Periodic {
+    Constant([bool; 3]),
+    /// (F,3).
+    PerFrame(Dataset),
+}
+
+/// A trajectory open for reading.
+pub struct Input {
+    path: PathBuf,
+    file: File,
+    group: Group,
+    convention: Convention,
+    positions: Dataset,
+    arrangement: Positions,
+    frames: u64,
+    atoms: usize,
+    total_atoms: u64,
+    species: Species,
+    cells: Cells,
+    periodic: Periodic,
+    scale: f64,
+    scratch: Scratch,
+}
+
+#[derive(Default)]
+struct Scratch {
+    numbers: Vec<i64>,
+    reals: Vec<f64>,
+}
+
+impl Input {
+    /// Opens the frames under `key`, or the only ones in the file.
+    pub fn open(path: &Path, key: Option<&str>) -> Result<Self> {
+        let file = open_read_only(path)?;
+        let (group, convention) = locate(path, &file, key)?;
+        let positions = match convention {
+            Convention::H5md => super::dataset(path, &group, "position/value")?,
+            Convention::Mbe => {
+                mbe_positions(&group).ok_or_else(|| Error::failure("no positions"))?
+            }
+        };
+        let here = At {
+            path,
+            group: &group,
+            convention,
+        };
+        here.require_real(&positions)?;
+        let shape = positions.shape();
+        let offsets = group.dataset("offsets").ok();
+        let (arrangement, frames, atoms, total_atoms) = match (&shape[..], offsets) {
+            ([total, 3], Some(offsets)) => {
+                let frames = here.check_offsets(&offsets, *total)?;
+                (Positions::Ragged(offsets), frames, 0, *total as u64)
+            }
+            ([frames, atoms, 3], _) => (
+                Positions::Fixed,
+                *frames as u64,
+                *atoms,
+                (frames * atoms) as u64,
+            ),
+            ([atoms, 3], None) => (Positions::Single, 1, *atoms, *atoms as u64),
+            _ => {
+                return Err(here.error(format!(
+                    "dataset {} has shape {shape:?}, expected (frames, atoms, 3), or (atoms, 3) for one frame",
+                    positions.name()
+                )));
+            }
+        };
+        let scale = here.length_unit(&positions)?;
+        let counts = Counts {
+            frames,
+            atoms,
+            total_atoms,
+            ragged: matches!(arrangement, Positions::Ragged(_)),
+        };
+        let species = here.species(&counts)?;
+        let cells = here.cells(&counts)?;
+        let periodic = here.periodic(&counts, &cells)?;
+        let input = Self {
+            path: path.to_owned(),
+            positions,
+            arrangement,
+            frames,
+            atoms,
+            total_atoms,
+            species,
+            cells,
+            periodic,
+            scale,
+            scratch: Scratch::default(),
+            group,
+            convention,
+            file,
+        };
+        input.check_constant_cell()?;
+        Ok(input)
+    }
+
+    /// Number of frames.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Atoms in each frame; `None` for ragged sets.
+    pub fn atoms(&self) -> Option<usize> {
+        (!matches!(self.arrangement, Positions::Ragged(_))).then_some(self.atoms)
+    }
+
+    /// Atoms of all frames together.
+    pub fn total_atoms(&self) -> u64 {
+        self.total_atoms
+    }
+
+    /// Path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The group of the frames, absolute within the file.
+    pub fn key(&self) -> String {
+        self.group.name()
+    }
+
+    /// The dataset of positions, for an external link; `None` when its shape or unit is not that of a result.
+    pub fn linkable_positions(&self) -> Option<String> {
+        let same = !matches!(self.arrangement, Positions::Single) && self.scale == 1.0;
+        same.then(|| self.positions.name())
+    }
+
+    /// Species when they are the same in every frame.
+    pub fn constant_species(&self) -> Option<&[u8]> {
+        match &self.species {
+            Species::Constant(numbers) => Some(numbers),
+            Species::PerFrame(_) => None,
+        }
+    }
+
+    /// The cell when it is the same in every frame.
+    pub fn constant_cell(&self) -> Option<Cell> {
+        let periodic = match &self.periodic {
+            Periodic::Constant(periodic) => *periodic,
+            Periodic::PerFrame(_) => return None,
+        };
+        match &self.cells {
+            Cells::Open => Some(Cell {
+                periodic,
+                ..Cell::OPEN
+            }),
+            Cells::Constant(vectors) => Some(Cell {
+                vectors: *vectors,
+                periodic,
+            }),
+            Cells::PerFrame(_) => None,
+        }
+    }
+
+    /// Directions in which every frame repeats; `None` when frames differ.
+    pub fn constant_periodic(&self) -> Option<[bool; 3]> {
+        match &self.periodic {
+            Periodic::Constant(periodic) => Some(*periodic),
+            Periodic::PerFrame(_) => None,
+        }
+    }
+
+    /// Whether frames have cell vectors at all.
+    pub fn has_cells(&self) -> bool {
+        !matches!(self.cells, Cells::Open)
+    }
+
+    /// `position/step` and `position/time` where the input has one of each per frame.
+    pub fn axis(&self, name: &str) -> Option<Dataset> {
+        if self.convention == Convention::Mbe {
+            return None;
+        }
+        let dataset = self.group.dataset(&format!("position/{name}")).ok()?;
+        (dataset.shape() == [self.frames as usize]).then_some(dataset)
+    }
+
+    /// Every atomic number that occurs, once; reads all species when they change from frame to frame.
+    pub fn species_present(&mut self, frames: &FrameSet) -> Result<Vec<u8>> {
+        let mut present = [false; 256];
+        if let Species::Constant(numbers) = &self.species {
+            for z in numbers {
+                present[usize::from(*z)] = true;
+            }
+        } else {
+            let mut block = FrameBlock::default();
+            let mut rest = frames.clone();
+            while !rest.is_empty() {
+                self.read(&rest.split_front(4096), &mut block)?;
+                for z in &block.species {
+                    present[usize::from(*z)] = true;
+                }
+            }
+        }
+        Ok((0..=255).filter(|z| present[usize::from(*z)]).collect())
+    }
+
+    fn check_constant_cell(&self) -> Result<()> {
+        match self.constant_cell().and_then(|cell| cell.defect()) {
+            Some(defect) if self.frames > 0 => Err(Error::failure(format!(
+                "{}: group {}: {defect}; every frame uses this cell: correct it, or say that the frames are not periodic",
+                self.path.display(),
+                self.group.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_positions(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
+        match &self.arrangement {
+            Positions::Ragged(offsets) => {
+                let offsets = offsets.clone();
+                let atoms = self.read_offsets(&offsets, frames, block)?;
+                block.positions.resize(atoms.len() as usize, [0.0; 3]);
+                ffi::read_rows(
+                    &self.positions,
+                    atoms.runs(),
+                    block.positions.as_flattened_mut(),
+                )?;
+            }
+            arrangement => {
+                let a = self.atoms;
+                for (i, frame) in frames.iter().enumerate() {
+                    block.first_atoms.push(frame * a as u64);
+                    block.offsets.push((i + 1) * a);
+                }
+                block.positions.resize(frames.len() as usize * a, [0.0; 3]);
+                let values = block.positions.as_flattened_mut();
+                if matches!(arrangement, Positions::Single) {
+                    ffi::read_rows(&self.positions, &[0..a as u64], values)?;
+                } else {
+                    ffi::read_rows(&self.positions, frames.runs(), values)?;
+                }
+            }
+        }
+        // Multiplying by one would change nothing but time.
+        if self.scale != 1.0 {
+            for x in block.positions.as_flattened_mut() {
+                *x *= self.scale;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads where the frames' atoms are; returns them as runs on the atom axis.
+    fn read_offsets(
+        &mut self,
+        offsets: &Dataset,
+        frames: &FrameSet,
+        block: &mut FrameBlock,
+    ) -> Result<FrameSet> {
+        let numbers = &mut self.scratch.numbers;
+        let mut atoms = FrameSet::empty();
+        // Each run needs one offset more than frames; overlapping rows are not a selection, so merge run by run.
+        let bounds: FrameSet = frames.runs().iter().map(|r| r.start..r.end + 1).collect();
+        numbers.resize(bounds.len() as usize, 0);
+        ffi::read_rows(offsets, bounds.runs(), numbers)?;
+        let mut before = 0;
+        for run in bounds.runs() {
+            let values = &numbers[before..before + (run.end - run.start) as usize];
+            before += values.len();
+            for (frame, pair) in (run.start..run.end - 1).zip(values.windows(2)) {
+                if !frames.contains(frame) {
+                    continue;
+                }
+                if pair[0] < 0 || pair[1] < pair[0] || pair[1] as u64 > self.total_atoms {
+                    return Err(Error::failure(format!(
+                        "{}: {}: frame {frame} has atoms {}..{}, which is impossible with {} atoms",
+                        self.path.display(),
+                        offsets.name(),
+                        pair[0],
+                        pair[1],
+                        self.total_atoms
+                    )));
+                }
+                block.first_atoms.push(pair[0] as u64);
+                let end = block.offsets.last().copied().unwrap_or(0) + (pair[1] - pair[0]) as usize;
+                block.offsets.push(end);
+                atoms.append(pair[0] as u64..pair[1] as u64);
+            }
+        }
+        Ok(atoms)
+    }
+
+    fn read_species(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
+        match &self.species {
+            Species::Constant(numbers) => {
+                for _ in 0..block.indices.len() {
+                    block.species.extend_from_slice(numbers);
+                }
+            }
+            Species::PerFrame(dataset) => {
+                let dataset = dataset.clone();
+                let numbers = &mut self.scratch.numbers;
+                numbers.resize(block.positions.len(), 0);
+                if matches!(self.arrangement, Positions::Ragged(_)) {
+                    let atoms = block
+                        .first_atoms
+                        .iter()
+                        .zip(block.offsets.windows(2))
+                        .map(|(first, o)| *first..first + (o[1] - o[0]) as u64)
+                        .collect::<FrameSet>();
+                    ffi::read_rows(&dataset, atoms.runs(), numbers)?;
+                } else {
+                    ffi::read_rows(&dataset, frames.runs(), numbers)?;
+                }
+                for (at, number) in numbers.iter().enumerate() {
+                    let z = atomic_number(*number).ok_or_else(|| {
+                        let i = block.offsets.partition_point(|o| *o <= at) - 1;
+                        Error::failure(format!(
+                            "{}: {}: frame {}, atom {}: {number} is not an atomic number",
+                            self.path.display(),
+                            dataset.name(),
+                            block.indices[i],
+                            at - block.offsets[i]
+                        ))
+                    })?;
+                    block.species.push(z);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_cells(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
+        block.cells.resize(block.indices.len(), Cell::OPEN);
+        match &self.cells {
+            Cells::Open => {}
+            Cells::Constant(vectors) => {
+                for cell in &mut block.cells {
+                    cell.vectors = *vectors;
+                }
+            }
+            Cells::PerFrame(dataset) => {
+                let elements = ffi::row_elements(dataset);
+                let reals = &mut self.scratch.reals;
+                reals.resize(block.cells.len() * elements, 0.0);
+                ffi::read_rows(dataset, frames.runs(), reals)?;
+                for (cell, row) in block.cells.iter_mut().zip(reals.chunks(elements)) {
+                    cell.vectors = vectors(row, self.scale);
+                }
+            }
+        }
+        match &self.periodic {
+            Periodic::Constant(periodic) => {
+                for cell in &mut block.cells {
+                    cell.periodic = *periodic;
+                }
+            }
+            Periodic::PerFrame(dataset) => {
+                let numbers = &mut self.scratch.numbers;
+                numbers.resize(block.cells.len() * 3, 0);
+                ffi::read_rows(dataset, frames.runs(), numbers)?;
+                for (cell, row) in block.cells.iter_mut().zip(numbers.chunks(3)) {
+                    cell.periodic = [row[0] != 0, row[1] != 0, row[2] != 0];
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The open file, for copying.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Source for Input {
+    fn read(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
+        block.clear();
+        block.indices.extend(frames.iter());
+        let done = self
+            .read_positions(frames, block)
+            .and_then(|()| self.read_species(frames, block))
+            .and_then(|()| self.read_cells(frames, block));
+        done.map_err(|e| e.context(self.path.display()))
+    }
+}
+
+fn atomic_number(number: i64) -> Option<u8> {
+    u8::try_from(number).ok().filter(|z| *z <= 118)
+}
+
+/// Three rows from nine components or three edge lengths.
+fn vectors(row: &[f64], scale: f64) -> [[f64; 3]; 3] {
+    let mut vectors = [[0.0; 3]; 3];
+    for (k, vector) in vectors.iter_mut().enumerate() {
+        if row.len() == 9 {
+            vector.copy_from_slice(&row[3 * k..3 * k + 3]);
+        } else {
+            vector[k] = row[k];
+        }
+        for x in vector {
+            *x *= scale;
+        }
+    }
+    vectors
+}
+
+struct Counts {
+    frames: u64,
+    atoms: usize,
+    total_atoms: u64,
+    ragged: bool,
+}
+
+/// Where we are in the file, for errors that name it.
+struct At<'a> {
+    path: &'a Path,
+    group: &'a Group,
+    convention: Convention,
+}
+
+impl At<'_> {
+    fn error(&self, message: impl std::fmt::Display) -> Error {
+        Error::failure(format!("{}: {message}", self.path.display()))
+    }
+
+    fn wrong_shape(&self, dataset: &Dataset, expected: &str) -> Error {
+        let (name, shape) = (dataset.name(), dataset.shape());
+        self.error(format!(
+            "dataset {name} has shape {shape:?}, expected {expected}"
+        ))
+    }
+
+    fn require_real(&self, dataset: &Dataset) -> Result<()> {
+        match dataset.dtype().and_then(|t| t.to_descriptor()) {
+            Ok(
+                TypeDescriptor::Float(_) | TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_),
+            ) => Ok(()),
+            Ok(other) => Err(self.error(format!(
+                "dataset {} holds {other:?}, expected numbers",
+                dataset.name()
+            ))),
+            Err(e) => Err(failed(format!(
+                "{}: dataset {}",
+                self.path.display(),
+                dataset.name()
+            ))(e)),
+        }
+    }
+
+    fn check_offsets(&self, offsets: &Dataset, total: usize) -> Result<u64> {
+        let [entries] = offsets.shape()[..] else {
+            return Err(self.wrong_shape(offsets, "(frames + 1)"));
+        };
+        let Some(frames) = entries.checked_sub(1) else {
+            return Err(self.wrong_shape(offsets, "(frames + 1), so at least one entry"));
+        };
+        let mut ends = [0i64; 2];
+        let last = frames as u64;
+        ffi::read_rows(offsets, &[0..1], &mut ends[..1])?;
+        ffi::read_rows(offsets, &[last..last + 1], &mut ends[1..])?;
+        if ends[0] != 0 || ends[1] != total as i64 {
+            return Err(self.error(format!(
+                "dataset {} runs from {} to {}, but there are {total} positions",
+                offsets.name(),
+                ends[0],
+                ends[1]
+            )));
+        }
+        Ok(last)
+    }
+
+    fn length_unit(&self, dataset: &Dataset) -> Result<f64> {
+        if self.convention == Convention::Mbe {
+            return Ok(1.0);
+        }
+        let unit = text_attribute(dataset, "unit").unwrap_or_default();
+        length_in_angstrom(&unit).ok_or_else(|| {
+            self.error(format!(
+                "dataset {} has the unit {unit:?}, which is not a length known here (Angstrom, nm, pm, bohr, m)",
+                dataset.name()
+            ))
+        })
+    }
+
+    fn species(&self, counts: &Counts) -> Result<Species> {
+        let dataset = match self.convention {
+            Convention::Mbe => super::dataset(self.path, self.group, "atomic_numbers")?,
+            Convention::H5md => self
+                .group
+                .dataset("species")
+                .or_else(|_| self.group.dataset("species/value"))
+                .map_err(|_| {
+                    self.error(format!(
+                        "dataset {} (atomic numbers) is missing",
+                        join(&self.group.name(), "species")
+                    ))
+                })?,
+        };
+        match dataset.dtype().and_then(|t| t.to_descriptor()) {
+            Ok(
+                TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) | TypeDescriptor::Enum(_),
+            ) => {}
+            _ => {
+                return Err(self.error(format!(
+                    "dataset {} does not hold whole numbers; species are atomic numbers",
+                    dataset.name()
+                )));
+            }
+        }
+        let shape = dataset.shape();
+        let expected = if counts.ragged {
+            vec![counts.total_atoms as usize]
+        } else {
+            vec![counts.atoms]
+        };
+        if !counts.ragged && shape == [counts.frames as usize, counts.atoms] {
+            return Ok(Species::PerFrame(dataset));
+        }
+        if shape != expected {
+            return Err(self.wrong_shape(
+                &dataset,
+                &format!("{expected:?} as the positions have, or one row of atoms per frame"),
+            ));
+        }
+        if counts.ragged {
+            return Ok(Species::PerFrame(dataset));
+        }
+        let mut numbers = vec![0i64; counts.atoms];
+        ffi::read_rows(&dataset, &[0..counts.atoms as u64], &mut numbers)?;
+        let species = numbers.iter().enumerate().map(|(atom, number)| {
+            atomic_number(*number).ok_or_else(|| {
+                self.error(format!(
+                    "{}: atom {atom}: {number} is not an atomic number",
+                    dataset.name()
+                ))
+            })
+        });
+        Ok(Species::Constant(species.collect::<Result<_>>()?))
+    }
+
+    fn cells(&self, counts: &Counts) -> Result<Cells> {
+        let found = match self.convention {
+            Convention::Mbe => ["cell_vectors (Å)", "cell_vectors (\u{212b})"]
+                .iter()
+                .find_map(|name| self.group.dataset(name).ok()),
+            Convention::H5md => ["box/edges", "box/edges/value"]
+                .iter()
+                .find_map(|name| self.group.dataset(name).ok()),
+        };
+        let Some(dataset) = found else {
+            return Ok(Cells::Open);
+        };
+        self.require_real(&dataset)?;
+        let scale = self.length_unit(&dataset)?;
+        let frames = counts.frames as usize;
+        match dataset.shape()[..] {
+            // H5MD keeps what changes with time in a group, under `value`.
+            [3, 3] | [3] if !dataset.name().ends_with("/value") => {
+                let mut row = vec![0.0; dataset.size()];
+                ffi::read_rows(&dataset, &[0..3], &mut row)?;
+                Ok(Cells::Constant(vectors(&row, scale)))
+            }
+            [n, 3, 3] | [n, 3] if n == frames => Ok(Cells::PerFrame(dataset)),
+            _ => Err(self.wrong_shape(&dataset, &format!("(3, 3) or ({frames}, 3, 3)"))),
+        }
+    }
+
+    fn periodic(&self, counts: &Counts, cells: &Cells) -> Result<Periodic> {
+        let cell_given = !matches!(cells, Cells::Open);
+        if self.convention == Convention::Mbe {
+            let attribute = self.group.attr("periodic");
+            let periodic = attribute
+                .and_then(|a| a.read_scalar::<bool>())
+                .unwrap_or(cell_given);
+            if periodic && !cell_given && counts.frames > 0 {
+                return Err(self.error(format!(
+                    "group {} is periodic but has no \"cell_vectors (Å)\"",
+                    self.group.name()
+                )));
+            }
+            return Ok(Periodic::Constant([periodic; 3]));
+        }
+        if let Ok(dataset) = self.group.dataset("box/periodic") {
+            if dataset.shape() != [counts.frames as usize, 3] {
+                return Err(self.wrong_shape(&dataset, &format!("({}, 3)", counts.frames)));
+            }
+            return Ok(Periodic::PerFrame(dataset));
+        }
+        let boundary = self
+            .group
+            .group("box")
+            .ok()
+            .and_then(|b| texts_attribute(&b, "boundary"));
+        let periodic = match boundary.as_deref() {
+            Some([a, b, c]) => [a, b, c].map(|word| word == "periodic"),
+            Some([all]) => [all == "periodic"; 3],
+            _ => [cell_given; 3],
+        };
+        if periodic.contains(&true) && !cell_given && counts.frames > 0 {
+            return Err(self.error(format!(
+                "{} is periodic but has no edges",
+                join(&self.group.name(), "box")
+            )));
+        }
+        Ok(Periodic::Constant(periodic))
+    }
+}

@@ -1,0 +1,74 @@
+//! Where things are in our files: one table of names for writers and readers.
+//!
+//! H5MD 1.1 (<https://www.nongnu.org/h5md/h5md.html>); F frames, A atoms, ΣA atoms of all frames.
+
+/// H5MD root metadata: attribute `version`, groups `author` and `creator`.
+pub const H5MD: &str = "/h5md";
+/// Per-atom data.
+pub const PARTICLES: &str = "/particles/trajectory";
+/// Group `position`: `value` (F,A,3) or (ΣA,3) f64 in Å, `step` (F) i64, `time` (F) f64.
+pub const POSITION: &str = "/particles/trajectory/position";
+/// Atomic numbers: dataset (A) i32, or group with `value` (F,A) or (ΣA).
+pub const SPECIES: &str = "/particles/trajectory/species";
+/// Box: attributes `dimension`, `boundary`; `edges` (3,3), or group with `value` (F,3,3), in Å; `periodic` (F,3) u8
+/// where frames differ.
+pub const BOX: &str = "/particles/trajectory/box";
+/// First atom of each frame in ragged sets, and the total: (F+1) i64.
+pub const OFFSETS: &str = "/particles/trajectory/offsets";
+/// Forces: group with `value` (F,A,3) or (ΣA,3) f64 in eV/Å.
+pub const FORCES: &str = "/particles/trajectory/forces";
+/// Energy: group with `value` (F) f64 in eV.
+pub const ENERGY: &str = "/observables/trajectory/energy";
+/// Stress: group with `value` (F,3,3) f64 in eV/Å³.
+pub const STRESS: &str = "/observables/trajectory/stress";
+/// Ours: what was run, and the state of each frame.
+pub const FRAMEWISE: &str = "/parameters/framewise";
+/// (F) i64, codes of `planning::status::Status`.
+pub const STATUS: &str = "/parameters/framewise/status";
+/// (F) u64, see `domain::checksum`.
+pub const CHECKSUM: &str = "/parameters/framewise/checksum";
+/// (F) f32, wall time of each evaluation.
+pub const SECONDS: &str = "/parameters/framewise/seconds";
+/// (F) text of [`MESSAGE_BYTES`]: why a frame failed.
+pub const MESSAGE: &str = "/parameters/framewise/message";
+/// (256) text of 256 bytes: one JSON line per run, the newest overwriting the oldest.
+pub const HISTORY: &str = "/parameters/framewise/history";
+
+/// Bytes of one stored message; longer ones are cut.
+pub const MESSAGE_BYTES: usize = 128;
+
+/// Attributes of [`FRAMEWISE`], all text. The first five make the job: a run under another one is refused.
+pub mod attribute {
+    /// Name of the calculator.
+    pub const CALCULATOR: &str = "calculator";
+    /// All its parameters as a JSON object, defaults included.
+    pub const PARAMETERS: &str = "parameters";
+    /// The name under which results are stored.
+    pub const LEVEL_OF_THEORY: &str = "level_of_theory";
+    /// XXH3-64 over the input's geometry, see `fingerprint`.
+    pub const INPUT_FINGERPRINT: &str = "input_fingerprint";
+    /// Group of the input.
+    pub const KEY: &str = "key";
+    /// Path of the input as given.
+    pub const INPUT: &str = "input";
+    /// Version of framewise that created the file.
+    pub const FRAMEWISE_VERSION: &str = "framewise_version";
+    /// Version of HDF5 that created the file.
+    pub const HDF5_VERSION: &str = "hdf5_version";
+    /// MPI library that created the file.
+    pub const MPI_VERSION: &str = "mpi_version";
+}
+
+/// Units as H5MD's units module writes them.
+pub mod unit {
+    /// Å.
+    pub const LENGTH: &str = "Angstrom";
+    /// eV.
+    pub const ENERGY: &str = "eV";
+    /// eV/Å.
+    pub const FORCE: &str = "eV Angstrom-1";
+    /// eV/Å³.
+    pub const STRESS: &str = "eV Angstrom-3";
+    /// ps.
+    pub const TIME: &str = "ps";
+}

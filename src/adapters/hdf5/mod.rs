@@ -1,0 +1,162 @@
+//! HDF5 files: inputs, results, and what the high-level crate lacks.
+
+pub mod create;
+pub mod ffi;
+pub mod fingerprint;
+pub mod history;
+pub mod input;
+pub mod layout;
+mod locate;
+pub mod result_reader;
+pub mod sink;
+mod slab;
+pub mod trajectory_writer;
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use ::hdf5::{Dataset, File, FileBuilder, Group, H5Type};
+
+use crate::domain::error::{Error, Result};
+
+/// Chunks of a compressed input kept in memory, so that consecutive batches do not decompress them again.
+const CHUNK_CACHE_BYTES: usize = 64 << 20;
+
+/// Opens an HDF5 file for reading with the serial driver.
+pub fn open_read_only(path: &Path) -> Result<File> {
+    let shown = path.display();
+    let meta = fs::metadata(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::failure(format!("{shown}: no such file")),
+        _ => Error::failure(format!("{shown}: cannot be read: {e}")),
+    })?;
+    if meta.is_dir() {
+        return Err(Error::failure(format!(
+            "{shown}: is a directory, not an HDF5 file"
+        )));
+    }
+    if !has_signature(path).map_err(|e| Error::failure(format!("{shown}: cannot be read: {e}")))? {
+        return Err(Error::failure(format!(
+            "{shown}: not an HDF5 file; `framewise import {shown} -o X.h5` converts trajectories of other formats"
+        )));
+    }
+    let mut builder = FileBuilder::new();
+    builder.with_fapl(|fapl| fapl.chunk_cache(12_421, CHUNK_CACHE_BYTES, 0.9));
+    builder.open(path).map_err(|e| {
+        Error::failure(format!(
+            "{shown}: truncated or damaged HDF5 file ({}); copy it again from its source",
+            reason(&e)
+        ))
+    })
+}
+
+/// Looks for the format signature at 0, 512, 1024, 2048... (HDF5 file format specification, II.A).
+fn has_signature(path: &Path) -> std::io::Result<bool> {
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut at = 0;
+    while at + 8 <= length {
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(at))?;
+        let mut bytes = [0; 8];
+        file.read_exact(&mut bytes)?;
+        if &bytes == b"\x89HDF\r\n\x1a\n" {
+            return Ok(true);
+        }
+        at = if at == 0 { 512 } else { at * 2 };
+    }
+    Ok(false)
+}
+
+/// The innermost sentence of an HDF5 error stack.
+pub fn reason(error: &::hdf5::Error) -> String {
+    let text = match error {
+        ::hdf5::Error::HDF5(_) => error
+            .stack()
+            .and_then(|stack| {
+                stack
+                    .detail()
+                    .or_else(|| Some(stack.description().to_owned()))
+            })
+            .unwrap_or_else(|| "unknown HDF5 error".into()),
+        ::hdf5::Error::Internal(text) => text.clone(),
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Turns an HDF5 error into one line: `doing` names the action and the object.
+pub fn failed(doing: impl std::fmt::Display) -> impl FnOnce(::hdf5::Error) -> Error {
+    move |error| Error::failure(format!("{doing}: {}", reason(&error)))
+}
+
+/// A text attribute, fixed or variable length; `None` when it is missing or not text.
+pub fn text_attribute(object: &::hdf5::Location, name: &str) -> Option<String> {
+    use ::hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
+    let attribute = object.attr(name).ok()?;
+    if attribute.ndim() > 0 && attribute.size() != 1 {
+        return texts_attribute(object, name)?.into_iter().next();
+    }
+    match attribute.dtype().ok()?.to_descriptor().ok()? {
+        TypeDescriptor::VarLenUnicode => attribute
+            .read_scalar::<VarLenUnicode>()
+            .ok()
+            .map(|s| s.to_string()),
+        TypeDescriptor::VarLenAscii => attribute
+            .read_scalar::<VarLenAscii>()
+            .ok()
+            .map(|s| s.to_string()),
+        TypeDescriptor::FixedUnicode(_) => attribute
+            .read_scalar::<FixedUnicode<4096>>()
+            .ok()
+            .map(|s| s.to_string()),
+        TypeDescriptor::FixedAscii(_) => attribute
+            .read_scalar::<FixedAscii<4096>>()
+            .ok()
+            .map(|s| s.to_string()),
+        _ => None,
+    }
+}
+
+/// A text attribute with several elements.
+pub fn texts_attribute(object: &::hdf5::Location, name: &str) -> Option<Vec<String>> {
+    use ::hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
+    let attribute = object.attr(name).ok()?;
+    fn all<T: H5Type + ToString>(attribute: &::hdf5::Attribute) -> Option<Vec<String>> {
+        let values = attribute.read_raw::<T>().ok()?;
+        Some(values.iter().map(ToString::to_string).collect())
+    }
+    match attribute.dtype().ok()?.to_descriptor().ok()? {
+        TypeDescriptor::VarLenUnicode => all::<VarLenUnicode>(&attribute),
+        TypeDescriptor::VarLenAscii => all::<VarLenAscii>(&attribute),
+        TypeDescriptor::FixedUnicode(_) => all::<FixedUnicode<64>>(&attribute),
+        TypeDescriptor::FixedAscii(_) => all::<FixedAscii<64>>(&attribute),
+        _ => None,
+    }
+}
+
+/// The dataset `name` of `group`, or an error that names path and key.
+pub fn dataset(path: &Path, group: &Group, name: &str) -> Result<Dataset> {
+    group.dataset(name).map_err(|_| {
+        Error::failure(format!(
+            "{}: dataset {} is missing",
+            path.display(),
+            join(&group.name(), name)
+        ))
+    })
+}
+
+/// `group/name` without a doubled slash.
+pub fn join(group: &str, name: &str) -> String {
+    format!("{}/{name}", group.trim_end_matches('/'))
+}
+
+/// Writes a variable-length text attribute (the only kind MDAnalysis takes for units).
+pub fn write_text(object: &::hdf5::Location, name: &str, text: &str) -> ::hdf5::Result<()> {
+    use ::hdf5::types::VarLenUnicode;
+    let value: VarLenUnicode = text
+        .parse()
+        .map_err(|_| ::hdf5::Error::from(format!("attribute {name} has a zero byte")))?;
+    object
+        .new_attr::<VarLenUnicode>()
+        .create(name)?
+        .write_scalar(&value)
+}

@@ -1,0 +1,263 @@
+//! Reads a result file, serially, also while a run writes it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use ::hdf5::{Dataset, File};
+
+use crate::domain::error::{Error, Result};
+use crate::domain::frame::FrameBlock;
+use crate::engine::ports::Source;
+use crate::planning::frame_set::FrameSet;
+use crate::planning::status::{Status, StatusCounts};
+
+use super::create::Message;
+use super::history::{self, Run};
+use super::input::Input;
+use super::{failed, ffi, layout, open_read_only, text_attribute};
+
+/// Frames whose states are read at a time.
+const BLOCK: u64 = 1 << 17;
+
+/// Results of some frames, in the order they were asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ResultBlock {
+    /// Stored codes, see [`Status`].
+    pub status: Vec<i64>,
+    /// Energies (eV).
+    pub energy: Vec<f64>,
+    /// Forces (eV/Å), atoms of all frames concatenated.
+    pub forces: Vec<[f64; 3]>,
+    /// Stresses (eV/Å³).
+    pub stress: Vec<[[f64; 3]; 3]>,
+    /// Stored checksums.
+    pub checksum: Vec<u64>,
+    /// Frame `i` owns `forces[offsets[i]..offsets[i + 1]]`.
+    pub offsets: Vec<usize>,
+}
+
+/// A result file open for reading.
+pub struct ResultReader {
+    path: PathBuf,
+    energy: Dataset,
+    forces: Dataset,
+    stress: Dataset,
+    status: Dataset,
+    checksum: Dataset,
+    message: Dataset,
+    history: Dataset,
+    offsets: Option<Dataset>,
+    attributes: BTreeMap<String, String>,
+    geometry: Option<Input>,
+    frames: u64,
+    _file: File,
+}
+
+impl ResultReader {
+    /// Opens `path`, which must be a result of framewise.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = open_read_only(path)?;
+        let ours = file.group(layout::FRAMEWISE).map_err(|_| {
+            Error::failure(format!(
+                "{}: not a result of framewise (group {} is missing); give the file that `framewise run -o` wrote",
+                path.display(),
+                layout::FRAMEWISE
+            ))
+        })?;
+        let mut attributes = BTreeMap::new();
+        for name in ours.attr_names().map_err(failed(path.display()))? {
+            if let Some(text) = text_attribute(&ours, &name) {
+                attributes.insert(name, text);
+            }
+        }
+        let dataset = |name: &str| {
+            file.dataset(name).map_err(|_| {
+                Error::failure(format!("{}: dataset {name} is missing", path.display()))
+            })
+        };
+        let status = dataset(layout::STATUS)?;
+        let reader = Self {
+            path: path.to_owned(),
+            energy: dataset(&format!("{}/value", layout::ENERGY))?,
+            forces: dataset(&format!("{}/value", layout::FORCES))?,
+            stress: dataset(&format!("{}/value", layout::STRESS))?,
+            checksum: dataset(layout::CHECKSUM)?,
+            message: dataset(layout::MESSAGE)?,
+            history: dataset(layout::HISTORY)?,
+            offsets: file.dataset(layout::OFFSETS).ok(),
+            frames: status.size() as u64,
+            status,
+            attributes,
+            geometry: None,
+            _file: file,
+        };
+        reader.check_shapes()?;
+        Ok(reader)
+    }
+
+    fn check_shapes(&self) -> Result<()> {
+        let rows = |dataset: &Dataset| dataset.shape().first().copied().unwrap_or(0) as u64;
+        let per_frame = [&self.energy, &self.stress, &self.checksum, &self.message];
+        for dataset in per_frame {
+            if rows(dataset) != self.frames {
+                return Err(Error::failure(format!(
+                    "{}: {} has {} rows, but there are {} frames",
+                    self.path.display(),
+                    dataset.name(),
+                    rows(dataset),
+                    self.frames
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of frames.
+    pub fn n_frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Atoms of all frames together.
+    pub fn total_atoms(&self) -> u64 {
+        self.forces.size() as u64 / 3
+    }
+
+    /// Atoms in each frame; `None` for ragged sets.
+    pub fn atoms(&self) -> Option<u64> {
+        (self.forces.ndim() == 3).then(|| self.forces.shape()[1] as u64)
+    }
+
+    /// A text attribute of the job, see [`layout::attribute`].
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name).map(String::as_str)
+    }
+
+    /// All text attributes of the job.
+    pub fn attributes(&self) -> &BTreeMap<String, String> {
+        &self.attributes
+    }
+
+    /// The runs that have written this file, oldest first.
+    pub fn history(&self) -> Result<Vec<Run>> {
+        history::read(&self.history)
+    }
+
+    /// Calls `each` with blocks of consecutive frames and their states.
+    pub fn for_each_status(&self, mut each: impl FnMut(Range<u64>, &[i64])) -> Result<()> {
+        let mut codes = Vec::new();
+        let mut start = 0;
+        while start < self.frames {
+            let rows = start..(start + BLOCK).min(self.frames);
+            codes.resize((rows.end - rows.start) as usize, 0);
+            ffi::read_rows(&self.status, std::slice::from_ref(&rows), &mut codes)?;
+            each(rows.clone(), &codes);
+            start = rows.end;
+        }
+        Ok(())
+    }
+
+    /// Frames in each of the wanted states.
+    pub fn frames_with(&self, wanted: &[Status]) -> Result<FrameSet> {
+        let mut found = FrameSet::empty();
+        self.for_each_status(|rows, codes| {
+            for (frame, code) in rows.zip(codes) {
+                if wanted.iter().any(|status| status.code() == *code) {
+                    found.append(frame..frame + 1);
+                }
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Frames by state; the second number counts codes that mean nothing.
+    pub fn counts(&self) -> Result<(StatusCounts, u64)> {
+        let mut counts = StatusCounts::default();
+        let mut unknown = 0;
+        self.for_each_status(|_, codes| {
+            for code in codes {
+                match Status::from_code(*code) {
+                    Some(status) => counts.add(status, 1),
+                    None => unknown += 1,
+                }
+            }
+        })?;
+        Ok((counts, unknown))
+    }
+
+    /// Why frames have no results.
+    pub fn messages(&self, frames: &FrameSet) -> Result<Vec<String>> {
+        let mut texts = vec![Message::default(); frames.len() as usize];
+        ffi::read_rows(&self.message, frames.runs(), &mut texts)?;
+        Ok(texts.iter().map(|t| t.as_str().to_owned()).collect())
+    }
+
+    /// Reads results of `frames`, replacing what was in `block`.
+    pub fn read_results(&self, frames: &FrameSet, block: &mut ResultBlock) -> Result<()> {
+        let n = frames.len() as usize;
+        block.status.resize(n, 0);
+        block.energy.resize(n, 0.0);
+        block.stress.resize(n, [[0.0; 3]; 3]);
+        block.checksum.resize(n, 0);
+        let rows = frames.runs();
+        // The state first: a run may commit meanwhile, and a frame whose state was read as completed has its
+        // results on disk.
+        ffi::read_rows(&self.status, rows, &mut block.status)?;
+        ffi::read_rows(&self.energy, rows, &mut block.energy)?;
+        ffi::read_rows(
+            &self.stress,
+            rows,
+            block.stress.as_flattened_mut().as_flattened_mut(),
+        )?;
+        ffi::read_rows(&self.checksum, rows, &mut block.checksum)?;
+        let atoms = self.atom_rows(frames, &mut block.offsets)?;
+        let total = block.offsets.last().copied().unwrap_or(0);
+        block.forces.resize(total, [0.0; 3]);
+        ffi::read_rows(&self.forces, atoms.runs(), block.forces.as_flattened_mut())
+    }
+
+    /// Rows of the forces that belong to `frames`, and where each frame's begin.
+    fn atom_rows(&self, frames: &FrameSet, offsets: &mut Vec<usize>) -> Result<FrameSet> {
+        offsets.clear();
+        offsets.push(0);
+        if let Some(atoms) = self.atoms() {
+            offsets.extend((1..=frames.len()).map(|i| (i * atoms) as usize));
+            return Ok(frames.clone());
+        }
+        let table = self.offsets.as_ref().ok_or_else(|| {
+            Error::failure(format!(
+                "{}: dataset {} is missing",
+                self.path.display(),
+                layout::OFFSETS
+            ))
+        })?;
+        let mut rows = FrameSet::empty();
+        for run in frames.runs() {
+            let mut bounds = vec![0u64; (run.end - run.start) as usize + 1];
+            ffi::read_rows(table, &[run.start..run.end + 1], &mut bounds)?;
+            for pair in bounds.windows(2) {
+                let atoms = pair[1].saturating_sub(pair[0]);
+                let end = offsets.last().copied().unwrap_or(0) + atoms as usize;
+                offsets.push(end);
+                rows.append(pair[0]..pair[0] + atoms);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Reads geometry and results of `frames`.
+    pub fn read(
+        &mut self,
+        frames: &FrameSet,
+        geometry: &mut FrameBlock,
+        results: &mut ResultBlock,
+    ) -> Result<()> {
+        if self.geometry.is_none() {
+            self.geometry = Some(Input::open(&self.path, Some(layout::PARTICLES))?);
+        }
+        if let Some(input) = &mut self.geometry {
+            input.read(frames, geometry)?;
+        }
+        self.read_results(frames, results)
+    }
+}

@@ -1,0 +1,174 @@
+//! The result file while a run writes it: all ranks, MPI driver, rows of datasets that exist already.
+//!
+//! No method changes metadata. What a kill leaves behind: between the two phases of a commit, results that no
+//! state vouches for; within a phase, some of its rows; the next run computes those frames again.
+
+use std::path::Path;
+
+use ::hdf5::{Dataset, File, FileBuilder};
+
+use crate::adapters::lock::Lock;
+use crate::adapters::mpi::{RawCommunicator, RawInfo};
+use crate::domain::error::Result;
+use crate::engine::commit::Rows;
+use crate::engine::ports::Sink;
+use crate::engine::summary::Progress;
+
+use super::create::Message;
+use super::failed;
+use super::ffi::{Transfer, write_rows};
+use super::history::{self, Run};
+use super::layout::{self, MESSAGE_BYTES};
+
+/// Datasets of the result, open for writing on all ranks.
+pub struct ResultSink {
+    // Datasets are declared before the file: they close first.
+    energy: Dataset,
+    forces: Dataset,
+    stress: Dataset,
+    checksum: Dataset,
+    seconds: Dataset,
+    status: Dataset,
+    message: Dataset,
+    history: Dataset,
+    file: File,
+    ragged: bool,
+    transfer: Transfer,
+    lock: Option<Lock>,
+    first_rank: bool,
+    run: Run,
+}
+
+/// Opens a file over MPI for reading and writing. Collective.
+pub fn open_parallel(path: &Path, world: RawCommunicator, info: RawInfo) -> Result<File> {
+    let mut builder = FileBuilder::new();
+    builder.with_fapl(|fapl| {
+        fapl.libver_earliest()
+            .mpio(world, Some(info))
+            .all_coll_metadata_ops(true)
+            .coll_metadata_write(true)
+    });
+    builder
+        .open_rw(path)
+        .map_err(failed(format!("cannot open {} over MPI", path.display())))
+}
+
+impl ResultSink {
+    /// Opens the result on all ranks. Collective. `lock` on rank 0 only, `run` the same on every rank.
+    pub fn open(
+        path: &Path,
+        (world, info): (RawCommunicator, RawInfo),
+        transfer: Transfer,
+        lock: Option<Lock>,
+        run: Run,
+    ) -> Result<Self> {
+        let first_rank = lock.is_some();
+        let file = open_parallel(path, world, info)?;
+        let dataset = |name: &str| {
+            file.dataset(name)
+                .map_err(failed(format!("{}: dataset {name}", path.display())))
+        };
+        let forces = dataset(&format!("{}/value", layout::FORCES))?;
+        Ok(Self {
+            energy: dataset(&format!("{}/value", layout::ENERGY))?,
+            stress: dataset(&format!("{}/value", layout::STRESS))?,
+            checksum: dataset(layout::CHECKSUM)?,
+            seconds: dataset(layout::SECONDS)?,
+            status: dataset(layout::STATUS)?,
+            message: dataset(layout::MESSAGE)?,
+            history: dataset(layout::HISTORY)?,
+            ragged: forces.ndim() == 2,
+            forces,
+            file,
+            transfer,
+            lock,
+            first_rank,
+            run,
+        })
+    }
+
+    /// Closes the file. Collective.
+    pub fn close(self) -> Result<()> {
+        let Self {
+            energy,
+            forces,
+            stress,
+            checksum,
+            seconds,
+            status,
+            message,
+            history,
+            file,
+            lock,
+            ..
+        } = self;
+        drop((
+            energy, forces, stress, checksum, seconds, status, message, history,
+        ));
+        let closed = file.close().map_err(failed("cannot close the result"));
+        // Only now may another job begin to write.
+        drop(lock);
+        closed
+    }
+}
+
+impl Sink for ResultSink {
+    fn begin(&mut self) -> Result<()> {
+        self.lock.as_ref().map_or(Ok(()), Lock::check)
+    }
+
+    fn write_results(&mut self, rows: &Rows) -> Result<()> {
+        let (t, frames) = (self.transfer, rows.frames.runs());
+        let atoms = if self.ragged {
+            rows.atoms.runs()
+        } else {
+            frames
+        };
+        // Every rank makes all five calls, whatever happened to the first: the others are in them.
+        let written = [
+            write_rows(&self.energy, frames, &rows.energies, t),
+            write_rows(&self.forces, atoms, rows.forces.as_flattened(), t),
+            write_rows(
+                &self.stress,
+                frames,
+                rows.stresses.as_flattened().as_flattened(),
+                t,
+            ),
+            write_rows(&self.checksum, frames, &rows.checksums, t),
+            write_rows(&self.seconds, frames, &rows.seconds, t),
+        ];
+        written.into_iter().collect()
+    }
+
+    fn write_status(&mut self, rows: &Rows, messages: bool) -> Result<()> {
+        let frames = rows.frames.runs();
+        let mut written = Ok(());
+        if messages {
+            let texts: Vec<Message> = rows.messages.iter().map(|text| stored(text)).collect();
+            let runs = if texts.is_empty() { &[] } else { frames };
+            written = write_rows(&self.message, runs, &texts, self.transfer);
+        }
+        let codes: Vec<i64> = rows.statuses.iter().map(|s| s.code()).collect();
+        written.and(write_rows(&self.status, frames, &codes, self.transfer))
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.file
+            .flush()
+            .map_err(failed("cannot sync the result to disk"))
+    }
+
+    fn record(&mut self, progress: &Progress) -> Result<()> {
+        self.run.elapsed = progress.elapsed.as_secs_f64();
+        self.run.committed = progress.committed.total();
+        self.run.planned = progress.planned;
+        self.run.state = progress.ended.map_or("running", |e| e.name()).into();
+        history::write(&self.history, &self.run, self.first_rank, self.transfer)
+    }
+}
+
+/// A message cut to what is stored, at a character's boundary.
+fn stored(text: &str) -> Message {
+    let end = text.floor_char_boundary(MESSAGE_BYTES);
+    text[..end].parse().unwrap_or_default()
+}

@@ -1,0 +1,96 @@
+//! Files that appear complete or not at all: temporary name in the same directory, sync, rename, sync the
+//! directory.
+
+use std::fs::File;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::domain::error::{Error, Result};
+
+/// A file under a temporary name; it vanishes unless it is [published](Self::publish).
+#[derive(Debug)]
+pub struct WholeFile {
+    temporary: NamedTempFile,
+    target: PathBuf,
+    overwrite: bool,
+}
+
+impl WholeFile {
+    /// Begins a file that will be `target`. Refuses an existing one unless `overwrite`, and a target that is
+    /// one of `inputs` under whatever name.
+    pub fn create(target: &Path, overwrite: bool, inputs: &[PathBuf]) -> Result<Self> {
+        let shown = target.display();
+        if let Ok(there) = std::fs::metadata(target) {
+            let identity = |m: &std::fs::Metadata| (m.dev(), m.ino());
+            for input in inputs {
+                if std::fs::metadata(input).is_ok_and(|m| identity(&m) == identity(&there)) {
+                    return Err(Error::usage(format!(
+                        "{shown}: output and input {} are the same file; choose another name with -o",
+                        input.display()
+                    )));
+                }
+            }
+            if there.is_dir() {
+                return Err(Error::usage(format!(
+                    "{shown}: is a directory; give the name of a file with -o"
+                )));
+            }
+            if !overwrite {
+                return Err(Error::usage(format!(
+                    "{shown}: exists already; choose another name, or --overwrite to replace it"
+                )));
+            }
+        }
+        let name = target
+            .file_name()
+            .ok_or_else(|| Error::usage(format!("{shown}: is not the name of a file")))?
+            .to_string_lossy();
+        let temporary = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .suffix(".partial")
+            .permissions(std::fs::Permissions::from_mode(0o666))
+            .tempfile_in(directory(target))
+            .map_err(|e| Error::failure(format!("{shown}: cannot be created: {e}")))?;
+        Ok(Self {
+            temporary,
+            target: target.to_owned(),
+            overwrite,
+        })
+    }
+
+    /// The temporary name.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// The temporary file.
+    pub fn file(&mut self) -> &mut File {
+        self.temporary.as_file_mut()
+    }
+
+    /// Syncs the file and gives it its name.
+    pub fn publish(self) -> Result<()> {
+        let shown = self.target.display().to_string();
+        let failed =
+            |e: std::io::Error| Error::failure(format!("{shown}: cannot be completed: {e}"));
+        self.temporary.as_file().sync_all().map_err(failed)?;
+        let renamed = if self.overwrite {
+            self.temporary.persist(&self.target)
+        } else {
+            self.temporary.persist_noclobber(&self.target)
+        };
+        renamed.map_err(|e| failed(e.error))?;
+        File::open(directory(&self.target))
+            .and_then(|d| d.sync_all())
+            .map_err(failed)
+    }
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}

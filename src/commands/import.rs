@@ -1,0 +1,182 @@
+//! `framewise import`: trajectories of other programs into one H5MD file.
+//!
+//! Two passes over the sources, one frame in memory at a time: the first learns sizes, kinds and what is
+//! constant, the second writes datasets of known size.
+
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::adapters::hdf5::trajectory_writer::{Authorship, TrajectoryWriter};
+use crate::adapters::source::schema::{Schema, Survey};
+use crate::adapters::source::{Detail, FrameStream, SourceFrame};
+use crate::adapters::trajectory_files::{self, Hints};
+use crate::adapters::whole_file::WholeFile;
+use crate::domain::error::{Error, Result};
+
+/// Turn trajectories of other programs into an H5MD file that `framewise run` reads
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  framewise import md.xyz -o md.h5
+  framewise import part1.extxyz part2.extxyz -o all.h5
+  framewise import prod.xtc --topology start.pdb -o prod.h5
+  framewise import prod.dcd --species Ar:108 -o prod.h5
+
+Extended XYZ is read exactly, to the last digit, with any cell, per-direction pbc, and every further property
+of atoms (kept under /particles/trajectory) and of frames (kept under /observables/trajectory). A real number
+that some frames lack is NaN there; an integer that some frames lack becomes real; what fits no number is kept
+as text. Anything that cannot be kept is named in a warning.
+
+PDB, DCD, XTC, TRR, NetCDF, LAMMPS dumps and more need a build with --features chemfiles.")]
+pub struct ImportArgs {
+    /// Trajectories; several are concatenated in this order
+    #[arg(required = true, value_name = "SRC")]
+    pub sources: Vec<PathBuf>,
+
+    /// H5MD file to write
+    #[arg(short, long, value_name = "X.h5")]
+    pub output: PathBuf,
+
+    /// Replace the output if it exists
+    #[arg(long)]
+    pub overwrite: bool,
+
+    /// File with the species, for formats without them (DCD, XTC, TRR...)
+    #[arg(long, value_name = "FILE", conflicts_with = "species")]
+    pub topology: Option<PathBuf>,
+
+    /// Species of the atoms, for formats without them: symbols or atomic numbers, N of a kind as Ar:N
+    #[arg(long, value_name = "Ar,Ar,...|Ar:108")]
+    pub species: Option<String>,
+
+    /// Name to store as the author
+    #[arg(long, default_value = "unknown", hide_default_value = true)]
+    pub author: String,
+}
+
+/// Runs the verb.
+pub fn execute(args: &ImportArgs) -> Result<()> {
+    let hints = Hints::new(args.topology.clone(), args.species.as_deref())?;
+    let out = WholeFile::create(&args.output, args.overwrite, &args.sources)?;
+    let progress = Progress::new(args.sources.len() as u64);
+    let (schema, remarks) = survey(&args.sources, &hints, &progress)?;
+    for remark in remarks {
+        tracing::warn!("{remark}");
+    }
+    let (frames, atoms) = (schema.frames, schema.atoms);
+    write(args, &hints, &out, schema, &progress)?;
+    out.publish()?;
+    progress.bar.finish_and_clear();
+    tracing::info!(
+        "{}: {frames} frames, {atoms} atoms in all",
+        args.output.display()
+    );
+    Ok(())
+}
+
+fn survey(
+    sources: &[PathBuf],
+    hints: &Hints,
+    progress: &Progress,
+) -> Result<(Schema, Vec<String>)> {
+    let mut survey = Survey::default();
+    let mut frame = SourceFrame::default();
+    for (number, path) in sources.iter().enumerate() {
+        let mut stream = trajectory_files::open(path, hints)?;
+        let mut frames = 0_u64;
+        while stream.read(&mut frame, Detail::Structure)? {
+            survey.add(&frame);
+            frames += 1;
+            progress.update(frames, number as u64, stream.as_ref());
+        }
+        if frames == 0 {
+            return Err(Error::failure(format!(
+                "{}: holds no frame, expected at least one",
+                path.display()
+            )));
+        }
+    }
+    Ok(survey.finish())
+}
+
+fn write(
+    args: &ImportArgs,
+    hints: &Hints,
+    out: &WholeFile,
+    schema: Schema,
+    progress: &Progress,
+) -> Result<()> {
+    let failed = |e: hdf5::Error| {
+        Error::failure(format!(
+            "{}: cannot be written: {e}; is the disk full?",
+            args.output.display()
+        ))
+    };
+    let changed = |path: &Path| {
+        Error::failure(format!(
+            "{}: changed while it was read; import it when its program has finished",
+            path.display()
+        ))
+    };
+    let authorship = Authorship {
+        author: &args.author,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let mut writer =
+        TrajectoryWriter::create(out.path(), schema, &authorship).map_err(failed)?;
+    for renamed in writer.remarks() {
+        tracing::warn!("{renamed}");
+    }
+    let mut frame = SourceFrame::default();
+    let passed = args.sources.len();
+    for (number, path) in args.sources.iter().enumerate() {
+        let mut stream = trajectory_files::open(path, hints)?;
+        let mut frames = 0_u64;
+        while stream.read(&mut frame, Detail::Full)? {
+            if !writer.push(&frame).map_err(failed)? {
+                return Err(changed(path));
+            }
+            frames += 1;
+            progress.update(frames, (passed + number) as u64, stream.as_ref());
+        }
+        for remark in stream.remarks() {
+            tracing::warn!("{remark}");
+        }
+    }
+    match writer.finish().map_err(failed)? {
+        true => Ok(()),
+        false => Err(changed(&args.sources[0])),
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+struct Progress {
+    bar: ProgressBar,
+}
+
+/// Length of the bar for one pass over one source.
+const PASS: u64 = 1000;
+
+impl Progress {
+    fn new(sources: u64) -> Self {
+        let bar = ProgressBar::new(2 * sources * PASS);
+        if let Ok(style) =
+            ProgressStyle::with_template("import [{bar:40}] {percent}% {msg} ETA {eta}")
+        {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self { bar }
+    }
+
+    fn update(&self, frames: u64, passed: u64, stream: &dyn FrameStream) {
+        if !frames.is_multiple_of(64) || self.bar.is_hidden() {
+            return;
+        }
+        let position = stream.position();
+        let done = u128::from(position.done) * u128::from(PASS);
+        let done = done / u128::from(position.total.max(1));
+        self.bar.set_position(passed * PASS + (done as u64).min(PASS));
+        self.bar.set_message(format!("{frames} frames"));
+    }
+}

@@ -1,0 +1,338 @@
+//! Wraps, sorts and bins the atoms of a frame.
+
+use std::ops::Range;
+
+use super::grid::Grid;
+use super::lattice::Lattice;
+use super::{Block, Image, LANES, MAX_IMAGES, NeighborError, Sorted};
+use crate::domain::cell::{Cell, dot};
+use crate::domain::frame::Frame;
+
+/// Cartesian coordinate of padding: beyond every cutoff, while its square is still finite.
+const FAR: f64 = 1e150;
+
+/// Atoms this many cells away from the cell have no decimals left to compute with.
+const FAR_AWAY: f64 = 1e9;
+
+/// How candidates of the present frame are found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scheme {
+    /// Every pair once, without images (open) or with the nearest.
+    AllPairs,
+    /// Linked cells.
+    Grid,
+}
+
+/// Finds candidate pairs, frame after frame, in memory that is kept.
+#[derive(Clone, Debug)]
+pub struct NeighborSearch {
+    lattice: Lattice,
+    scheme: Scheme,
+    cutoff: f64,
+    /// Distinct species, ascending.
+    species: Vec<u8>,
+    /// For each species and bin the first sorted atom; one more at the end.
+    starts: Vec<u32>,
+    grid: Grid,
+    trial: Grid,
+    /// Sorted: index in the frame, cells by which it was moved, coordinates.
+    order: Vec<u32>,
+    moved: Vec<[i32; 3]>,
+    cartesian: [Vec<f64>; 3],
+    fractional: [Vec<f64>; 3],
+    /// In the frame's order: place in the cell (0..=1; Å where open), wrapped position, species and bin.
+    places: Vec<[f64; 3]>,
+    wrapped: Vec<[f64; 3]>,
+    moves: Vec<[i32; 3]>,
+    keys: Vec<usize>,
+}
+
+impl Default for NeighborSearch {
+    fn default() -> Self {
+        Self {
+            lattice: Lattice {
+                vectors: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+                reciprocal: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+                periodic: [false; 3],
+                heights: [1.0; 3],
+                transform: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+            },
+            scheme: Scheme::AllPairs,
+            cutoff: 0.0,
+            species: Vec::new(),
+            starts: vec![0],
+            grid: Grid::default(),
+            trial: Grid::default(),
+            order: Vec::new(),
+            moved: Vec::new(),
+            cartesian: Default::default(),
+            fractional: Default::default(),
+            places: Vec::new(),
+            wrapped: Vec::new(),
+            moves: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+}
+
+impl NeighborSearch {
+    /// Prepares the pairs of `frame` closer than `cutoff` (Å, positive).
+    ///
+    /// Fails when the cell has a [`Cell::defect`], a position is not finite or absurdly far from a periodic
+    /// cell, or the cutoff reaches over more than [`MAX_IMAGES`] images.
+    pub fn update(&mut self, frame: &Frame<'_>, cutoff: f64) -> Result<(), NeighborError> {
+        self.lattice = Lattice::new(&frame.cell)?;
+        self.cutoff = cutoff;
+        self.check_images(&frame.cell)?;
+        self.list_species(frame.species);
+        let extent = self.place(frame)?;
+        self.choose_scheme(extent, frame.len());
+        self.sort(frame, extent);
+        Ok(())
+    }
+
+    fn list_species(&mut self, species: &[u8]) {
+        let mut present = [false; 256];
+        for z in species {
+            present[usize::from(*z)] = true;
+        }
+        self.species.clear();
+        self.species
+            .extend((0..=u8::MAX).filter(|z| present[usize::from(*z)]));
+    }
+
+    fn check_images(&self, cell: &Cell) -> Result<(), NeighborError> {
+        let images: f64 = (0..3)
+            .filter(|&k| self.lattice.periodic[k])
+            .map(|k| 2.0 * (self.cutoff / self.lattice.heights[k]).ceil() + 1.0)
+            .product();
+        if images <= MAX_IMAGES {
+            return Ok(());
+        }
+        let [a, b, c] = cell.vectors.map(crate::domain::cell::norm);
+        Err(NeighborError(format!(
+            "a cutoff of {} Å reaches over {images:.0} images of the cell ({a:.3} x {b:.3} x {c:.3} Å), more \
+             than {MAX_IMAGES:.0}: check the cell's unit or take a smaller cutoff",
+            self.cutoff
+        )))
+    }
+
+    /// Wraps atoms into the reduced cell. Returns its extent along each axis (Å): height or spread of atoms.
+    fn place(&mut self, frame: &Frame<'_>) -> Result<[f64; 3], NeighborError> {
+        let lattice = &self.lattice;
+        self.places.clear();
+        self.wrapped.clear();
+        self.moves.clear();
+        let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
+        for (atom, r) in frame.positions.iter().enumerate() {
+            let mut place = [0.0; 3];
+            let mut cells = [0.0; 3];
+            for k in 0..3 {
+                let u = dot(lattice.reciprocal[k], *r);
+                if lattice.periodic[k] {
+                    cells[k] = u.floor();
+                    place[k] = u - cells[k];
+                } else {
+                    place[k] = u;
+                    low[k] = low[k].min(u);
+                    high[k] = high[k].max(u);
+                }
+                if !(u.is_finite() && cells[k].abs() <= FAR_AWAY) {
+                    return Err(NeighborError(format!(
+                        "atom {atom} at [{} {} {}] is not within {FAR_AWAY:e} cells of the cell",
+                        r[0], r[1], r[2]
+                    )));
+                }
+            }
+            let move_by = cells.map(|s| s as i32);
+            let mut wrapped = *r;
+            if move_by != [0; 3] {
+                let shift = lattice.shift(move_by);
+                for d in 0..3 {
+                    wrapped[d] -= shift[d];
+                }
+            }
+            self.places.push(place);
+            self.wrapped.push(wrapped);
+            self.moves.push(move_by);
+        }
+        let mut extent = lattice.heights;
+        for k in (0..3).filter(|&k| !lattice.periodic[k]) {
+            // Never zero, so that it can be divided by.
+            extent[k] = (high[k] - low[k]).clamp(1.0, f64::MAX);
+            for place in &mut self.places {
+                place[k] -= low[k];
+            }
+        }
+        Ok(extent)
+    }
+
+    fn choose_scheme(&mut self, extent: [f64; 3], atoms: usize) {
+        let lattice = &self.lattice;
+        let most_bins = (8 * atoms / self.species.len().max(1)).max(512);
+        let mut best = f64::INFINITY;
+        for divisor in [1.0, 2.0, 3.0] {
+            self.trial.plan(extent, most_bins, self.cutoff, divisor);
+            let cost = self.trial.cost(atoms, self.cutoff, lattice.periodic);
+            if cost < best {
+                best = cost;
+                std::mem::swap(&mut self.grid, &mut self.trial);
+            }
+        }
+        // Planes two cutoffs apart: a pair within the cutoff has |Δs| < 1/2 along every axis, so that no
+        // other image than the nearest can be that near.
+        let one_image =
+            (0..3).all(|k| !lattice.periodic[k] || lattice.heights[k] >= 2.000_000_1 * self.cutoff);
+        // A nearest image costs about half as much again as a fixed one.
+        let factor = if lattice.periodic == [false; 3] {
+            0.5
+        } else {
+            0.75
+        };
+        self.scheme = if one_image && factor * atoms as f64 + 4.0 <= best {
+            Scheme::AllPairs
+        } else {
+            self.grid.prepare(lattice, self.cutoff);
+            Scheme::Grid
+        };
+    }
+
+    /// Counting sort by species, then bin; stable, so that the order depends on the frame alone.
+    fn sort(&mut self, frame: &Frame<'_>, extent: [f64; 3]) {
+        let mut rank = [0; 256];
+        for (at, z) in self.species.iter().enumerate() {
+            rank[usize::from(*z)] = at;
+        }
+        let bins = match self.scheme {
+            Scheme::AllPairs => 1,
+            Scheme::Grid => self.grid.bins.iter().product(),
+        };
+        self.starts.clear();
+        self.starts.resize(self.species.len() * bins + 1, 0);
+        self.keys.clear();
+        let scale = [0, 1, 2].map(|k| {
+            if self.lattice.periodic[k] {
+                1.0
+            } else {
+                1.0 / extent[k]
+            }
+        });
+        for (z, place) in frame.species.iter().zip(&self.places) {
+            let bin = match self.scheme {
+                Scheme::AllPairs => 0,
+                Scheme::Grid => self.grid.bin([0, 1, 2].map(|k| place[k] * scale[k])),
+            };
+            let key = rank[usize::from(*z)] * bins + bin;
+            self.keys.push(key);
+            self.starts[key] += 1;
+        }
+        let mut sum = 0;
+        for start in &mut self.starts {
+            sum += std::mem::replace(start, sum);
+        }
+        let atoms = frame.len();
+        self.order.resize(atoms, 0);
+        self.moved.resize(atoms, [0; 3]);
+        for d in 0..3 {
+            self.cartesian[d].clear();
+            self.cartesian[d].resize(atoms + LANES, FAR);
+            self.fractional[d].clear();
+            self.fractional[d].resize(atoms + LANES, 0.0);
+        }
+        for (atom, key) in self.keys.iter().enumerate() {
+            let at = self.starts[*key] as usize;
+            self.starts[*key] += 1;
+            self.order[at] = atom as u32;
+            self.moved[at] = self.moves[atom];
+            for d in 0..3 {
+                self.cartesian[d][at] = self.wrapped[atom][d];
+                if self.lattice.periodic[d] {
+                    self.fractional[d][at] = self.places[atom][d];
+                }
+            }
+        }
+        // Filling moved every start to the next one.
+        self.starts.rotate_right(1);
+        self.starts[0] = 0;
+        let last = self.starts.len() - 1;
+        self.starts[last] = atoms as u32;
+    }
+
+    /// The cutoff (Å) of the last update.
+    pub fn cutoff(&self) -> f64 {
+        self.cutoff
+    }
+
+    /// Distinct species of the frame (atomic numbers), ascending.
+    pub fn species(&self) -> &[u8] {
+        &self.species
+    }
+
+    /// Number of atoms.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// True for a frame without atoms.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Rows: the reduced cell vectors (Å), unit vectors where open.
+    pub fn vectors(&self) -> &[[f64; 3]; 3] {
+        &self.lattice.vectors
+    }
+
+    /// True when the reduced cell vectors lie along x, y, z.
+    pub fn is_diagonal(&self) -> bool {
+        self.lattice.is_diagonal()
+    }
+
+    /// Coordinates in the order that blocks refer to.
+    pub fn sorted(&self) -> Sorted<'_> {
+        Sorted {
+            cartesian: [0, 1, 2].map(|d| self.cartesian[d].as_slice()),
+            fractional: [0, 1, 2].map(|d| self.fractional[d].as_slice()),
+            order: &self.order,
+        }
+    }
+
+    /// `S` of the convention, from the image (in reduced cells) of a sorted pair.
+    pub fn image_in_given_cells(&self, i: usize, j: usize, image: [i32; 3]) -> [i64; 3] {
+        let total = [0, 1, 2].map(|k| {
+            i64::from(image[k]) - i64::from(self.moved[j][k]) + i64::from(self.moved[i][k])
+        });
+        self.lattice.given_image(total)
+    }
+
+    /// Visits all candidates, in an order that depends on the frame alone.
+    pub fn for_each_block(&self, mut visit: impl FnMut(Block)) {
+        let species = self.species.len();
+        if self.scheme == Scheme::Grid {
+            self.grid
+                .for_each_block(&self.lattice, &self.starts, species, visit);
+            return;
+        }
+        let image = if self.lattice.periodic == [false; 3] {
+            Image::Fixed {
+                image: [0; 3],
+                shift: [0.0; 3],
+            }
+        } else {
+            Image::Nearest
+        };
+        let range =
+            |a: usize| -> Range<usize> { self.starts[a] as usize..self.starts[a + 1] as usize };
+        for a in 0..species {
+            for b in a..species {
+                visit(Block {
+                    first: range(a),
+                    second: range(b),
+                    triangular: a == b,
+                    image,
+                    species: (a, b),
+                });
+            }
+        }
+    }
+}

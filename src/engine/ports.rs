@@ -1,0 +1,135 @@
+//! What the engine needs from the outside.
+
+use std::time::Duration;
+
+use crate::domain::error::Result;
+use crate::domain::frame::FrameBlock;
+use crate::planning::frame_set::FrameSet;
+
+use super::commit::Rows;
+use super::summary::Progress;
+
+/// Where frames come from.
+pub trait Source {
+    /// Reads `frames` into `block`, replacing what was there.
+    fn read(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()>;
+}
+
+/// Where results go. Every method is collective: all ranks call it, in the same order, a rank with nothing to
+/// write with empty rows. No method may wait for a rank that has failed; the engine agrees between the calls.
+pub trait Sink {
+    /// Before the first write of a commit: may this job still write (is the lock still ours)?
+    fn begin(&mut self) -> Result<()>;
+    /// Writes energies, forces, stresses, checksums and seconds.
+    fn write_results(&mut self, rows: &Rows) -> Result<()>;
+    /// Writes states, and messages if any rank has one.
+    fn write_status(&mut self, rows: &Rows, messages: bool) -> Result<()>;
+    /// Returns when all that was written is on the disk.
+    fn sync(&mut self) -> Result<()>;
+    /// Stores how far this run has come.
+    fn record(&mut self, progress: &Progress) -> Result<()>;
+}
+
+/// How urgently to stop; the most urgent wish of any rank counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Go on.
+    #[default]
+    No,
+    /// Finish the frames in hand, commit, leave.
+    InGoodOrder,
+    /// Commit what is ready and leave.
+    Now,
+}
+
+/// How bad an error is; the worst of any rank counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// None.
+    #[default]
+    No,
+    /// The job must end, but what is ready can still be committed.
+    Ending,
+    /// Writing went wrong: write nothing more.
+    Writing,
+}
+
+/// What one rank brings to an agreement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vote {
+    /// Its error, if it has one.
+    pub trouble: Trouble,
+    /// Its wish to stop.
+    pub stop: Stop,
+    /// It wants a commit now: the interval has passed or its memory is full.
+    pub commit: bool,
+    /// It has frames left to compute.
+    pub busy: bool,
+    /// It has messages to write in this commit.
+    pub messages: bool,
+    /// Collective writes it needs for what is ready.
+    pub slabs: u64,
+}
+
+/// What all ranks agreed on: the same on every rank.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// The worst trouble, and the lowest rank that has it.
+    pub trouble: Option<(Trouble, usize)>,
+    /// The most urgent wish.
+    pub stop: Stop,
+    /// Some rank wants a commit.
+    pub commit: bool,
+    /// Some rank has frames left to compute.
+    pub busy: bool,
+    /// Some rank has messages to write.
+    pub messages: bool,
+    /// The largest number of collective writes any rank needs.
+    pub slabs: u64,
+}
+
+/// The ranks of the job. Every method but the first two is collective.
+pub trait Ranks {
+    /// This rank, from 0.
+    fn rank(&self) -> usize;
+    /// Number of ranks.
+    fn size(&self) -> usize;
+    /// Exchanges votes; calls `meanwhile` over and over until everybody's vote is there.
+    fn agree(&mut self, vote: Vote, meanwhile: &mut dyn FnMut()) -> Verdict;
+    /// Sums each number over all ranks.
+    fn sum(&mut self, values: &mut [f64]);
+    /// The numbers of every rank, one row per rank.
+    fn gather(&mut self, values: &[f64]) -> Vec<Vec<f64>>;
+    /// Everybody gets the text of rank `from`.
+    fn tell(&mut self, from: usize, text: &str) -> String;
+}
+
+/// Combines the votes of all ranks, in rank order.
+pub fn combine<'a>(votes: impl IntoIterator<Item = &'a Vote>) -> Verdict {
+    let mut verdict = Verdict::default();
+    for (rank, vote) in votes.into_iter().enumerate() {
+        if vote.trouble > verdict.trouble.map_or(Trouble::No, |(t, _)| t) {
+            verdict.trouble = Some((vote.trouble, rank));
+        }
+        verdict.stop = verdict.stop.max(vote.stop);
+        verdict.commit |= vote.commit;
+        verdict.busy |= vote.busy;
+        verdict.messages |= vote.messages;
+        verdict.slabs = verdict.slabs.max(vote.slabs);
+    }
+    verdict
+}
+
+/// Time since the run began.
+pub trait Clock {
+    /// Monotonic.
+    fn now(&self) -> Duration;
+}
+
+/// Who wants to know how far the run is.
+pub trait Observer {
+    /// After every commit, on every rank.
+    fn committed(&mut self, progress: &Progress);
+    /// Between commits, at every pulse, with the frames this rank has evaluated so far.
+    fn pulse(&mut self, evaluated_here: u64);
+}

@@ -1,0 +1,502 @@
+//! The coordinator's loop: read, hand out, agree, commit, until nothing is left or the job must stop.
+//!
+//! At every pulse all ranks exchange votes; a commit happens when any rank wants one (the interval has passed,
+//! its memory is full) or when nobody has work left. A commit takes what has been evaluated so far and leaves
+//! the workers alone: they go on during the writes. Each step of a commit is followed by an agreement, so that
+//! no rank waits in a collective for one that has failed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::domain::calculator::Factory;
+use crate::domain::error::{Error, Result};
+use crate::planning::frame_set::FrameSet;
+use crate::planning::status::Status;
+
+use super::batch::Batch;
+use super::commit::{Ready, Rows};
+use super::pool::Pool;
+use super::ports::{Clock, Observer, Ranks, Sink, Source, Stop, Trouble, Verdict, Vote};
+use super::summary::{Ending, Progress, RankSummary, Summary};
+
+/// What the loop has to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Worker threads of this rank.
+    pub threads: usize,
+    /// Time between commits.
+    pub checkpoint_interval: Duration,
+    /// Bound on frames and results held in memory by this rank, in bytes.
+    pub max_memory: u64,
+    /// Most bytes of results in one collective write of one rank (some MPI-IO layers fail above 2 GiB).
+    pub slab: u64,
+    /// When to begin to stop, on the run's clock.
+    pub deadline: Option<Duration>,
+    /// How long frames in hand may go on after a call to stop.
+    pub grace: Duration,
+    /// How long one frame may take.
+    pub frame_timeout: Option<Duration>,
+    /// Stop with an error after this many failed frames of the whole job.
+    pub max_failures: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            checkpoint_interval: Duration::from_secs(60),
+            max_memory: 512 << 20,
+            slab: 256 << 20,
+            deadline: None,
+            grace: Duration::from_secs(20),
+            frame_timeout: None,
+            max_failures: None,
+        }
+    }
+}
+
+/// The outside.
+pub struct Ports<'a> {
+    /// The ranks of the job.
+    pub ranks: &'a mut dyn Ranks,
+    /// Where frames come from.
+    pub source: &'a mut dyn Source,
+    /// Where results go.
+    pub sink: &'a mut dyn Sink,
+    /// Time since the run began.
+    pub clock: &'a dyn Clock,
+    /// Who watches.
+    pub observer: &'a mut dyn Observer,
+    /// Signals received by this process.
+    pub interrupt: &'a dyn Fn() -> Stop,
+}
+
+/// Shortest and longest time between two agreements of an undisturbed run.
+const PULSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
+/// Time a batch should keep a worker busy, where frames are short enough.
+const BATCH_SECONDS: f64 = 0.02;
+/// Largest batch in bytes: a few of them make up the memory of a round.
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// Evaluates the frames `share` of this rank (the shares of all ranks together are `planned` frames) and
+/// commits them. Collective. On an error every rank returns the same message.
+pub fn run(
+    settings: &Settings,
+    factory: &Arc<dyn Factory>,
+    share: FrameSet,
+    planned: u64,
+    ports: Ports<'_>,
+) -> Result<Summary> {
+    let pool = Pool::start(Arc::clone(factory), settings.threads);
+    let mut desk = Desk {
+        settings,
+        source: ports.source,
+        pending: share,
+        ready: Ready::default(),
+        spare: Vec::new(),
+        batch_frames: 1,
+        seconds_per_frame: None,
+        last_commit: Duration::ZERO,
+        stopping: false,
+        evaluated: 0,
+        summary: RankSummary {
+            threads: settings.threads,
+            ..RankSummary::default()
+        },
+        error: None,
+        pool: None,
+    };
+    match pool {
+        Ok(pool) => desk.pool = Some(pool),
+        Err(error) => desk.error = Some((Trouble::Ending, error)),
+    }
+    Coordinator {
+        desk,
+        ranks: ports.ranks,
+        sink: ports.sink,
+        clock: ports.clock,
+        observer: ports.observer,
+        interrupt: ports.interrupt,
+        rows: Rows::default(),
+        progress: Progress {
+            planned,
+            ..Progress::default()
+        },
+        committed_at: Duration::ZERO,
+    }
+    .run()
+}
+
+/// The part of the coordinator that never talks to other ranks: it keeps the workers fed and collects what
+/// they bring. It is what goes on while the rank waits for an agreement.
+struct Desk<'a> {
+    settings: &'a Settings,
+    source: &'a mut dyn Source,
+    pool: Option<Pool>,
+    pending: FrameSet,
+    ready: Ready,
+    spare: Vec<Batch>,
+    batch_frames: u64,
+    seconds_per_frame: Option<f64>,
+    last_commit: Duration,
+    stopping: bool,
+    evaluated: u64,
+    summary: RankSummary,
+    error: Option<(Trouble, Error)>,
+}
+
+impl Desk<'_> {
+    fn fail(&mut self, trouble: Trouble, error: Error) {
+        if self.error.is_none() {
+            self.error = Some((trouble, error));
+        }
+    }
+
+    /// Collects and feeds for about `patience`.
+    fn work(&mut self, patience: Duration) {
+        if let Err(error) = self.try_work(patience) {
+            self.fail(Trouble::Ending, error);
+        }
+    }
+
+    fn try_work(&mut self, patience: Duration) -> Result<()> {
+        self.feed()?;
+        let Some(pool) = &mut self.pool else {
+            return Ok(());
+        };
+        let mut received = pool.receive(patience)?;
+        while let Some((_, batch)) = received {
+            self.collect(batch);
+            self.feed()?;
+            let Some(pool) = &mut self.pool else { break };
+            received = pool.receive(Duration::ZERO)?;
+        }
+        self.give_up_overdue()
+    }
+
+    fn collect(&mut self, batch: Batch) {
+        let evaluated = batch.evaluated() as u64;
+        let seconds: f64 = batch.outcomes.iter().map(|o| f64::from(o.seconds)).sum();
+        self.summary.compute += seconds;
+        self.evaluated += evaluated;
+        if evaluated > 0 {
+            let mean = seconds / evaluated as f64;
+            // Follow a change of cost within a few batches.
+            let smooth = self
+                .seconds_per_frame
+                .map_or(mean, |old| 0.5 * (old + mean));
+            self.seconds_per_frame = Some(smooth);
+            let wanted = (BATCH_SECONDS / smooth.max(1e-9)) as u64;
+            self.batch_frames = wanted.clamp(1, self.batch_frames.saturating_mul(8));
+        }
+        self.ready.add(batch);
+    }
+
+    /// Memory of frames and results, counting the copy that a commit makes.
+    fn bytes(&self) -> u64 {
+        2 * self.ready.bytes() + self.pool.as_ref().map_or(0, Pool::bytes_in_hand)
+    }
+
+    fn memory_is_full(&self) -> bool {
+        self.bytes() > self.settings.max_memory / 2
+    }
+
+    /// Hands out batches until every worker has enough for the time a commit takes, or memory is full.
+    fn feed(&mut self) -> Result<()> {
+        while self.wants_feeding() {
+            let frames = self.pending.split_front(self.batch_frames);
+            self.hand_out(frames)?;
+        }
+        Ok(())
+    }
+
+    fn wants_feeding(&self) -> bool {
+        let Some(pool) = &self.pool else { return false };
+        if self.stopping || self.error.is_some() || self.pending.is_empty() {
+            return false;
+        }
+        let nothing_in_hand = pool.batches_in_hand() == 0 && self.ready.is_empty();
+        if self.bytes() > self.settings.max_memory && !nothing_in_hand {
+            return false;
+        }
+        let batch_seconds = self.seconds_per_frame.unwrap_or(1.0) * self.batch_frames as f64;
+        let during_commit = (self.last_commit.as_secs_f64() / batch_seconds.max(1e-3)).min(1e4);
+        let depth = pool.threads() * (2 + during_commit as usize);
+        pool.batches_in_hand() < depth
+    }
+
+    fn hand_out(&mut self, frames: FrameSet) -> Result<()> {
+        let mut batch = self.read(&frames)?;
+        // Frames may be larger than those that set the batch size: keep batches within bounds from now on.
+        let bytes = batch.bytes().max(1);
+        let limit = BATCH_BYTES.min(self.settings.max_memory / 16).max(1);
+        if bytes > limit {
+            let fitting = (frames.len() * limit / bytes).max(1);
+            self.batch_frames = self.batch_frames.min(fitting);
+        }
+        batch.clear_results();
+        if let Some(pool) = &mut self.pool {
+            pool.submit(frames, batch);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, frames: &FrameSet) -> Result<Batch> {
+        let mut batch = self.spare.pop().unwrap_or_default();
+        let begun = Instant::now();
+        let result = self.source.read(frames, &mut batch.block);
+        self.summary.reading += begun.elapsed().as_secs_f64();
+        result.map(|()| batch)
+    }
+
+    fn give_up_overdue(&mut self) -> Result<()> {
+        let (Some(limit), Some(pool)) = (self.settings.frame_timeout, &mut self.pool) else {
+            return Ok(());
+        };
+        for overdue in pool.give_up_overdue(limit)? {
+            let runs = self.pending.runs().iter().chain(overdue.others.runs());
+            self.pending = runs.cloned().collect();
+            let frame = FrameSet::from_runs(vec![overdue.frame..overdue.frame + 1]);
+            let mut batch = self.read(&frame)?;
+            batch.clear_results();
+            let message = format!(
+                "took longer than --frame-timeout ({} s)",
+                limit.as_secs_f64()
+            );
+            batch.push_failure(Status::Failed, limit.as_secs_f32(), message);
+            self.collect(batch);
+        }
+        Ok(())
+    }
+
+    fn busy(&self) -> bool {
+        let in_hand = self.pool.as_ref().map_or(0, Pool::batches_in_hand);
+        in_hand > 0 || !(self.pending.is_empty() || self.stopping || self.error.is_some())
+    }
+}
+
+struct Coordinator<'a> {
+    desk: Desk<'a>,
+    ranks: &'a mut dyn Ranks,
+    sink: &'a mut dyn Sink,
+    clock: &'a dyn Clock,
+    observer: &'a mut dyn Observer,
+    interrupt: &'a dyn Fn() -> Stop,
+    rows: Rows,
+    progress: Progress,
+    committed_at: Duration,
+}
+
+impl Coordinator<'_> {
+    fn run(mut self) -> Result<Summary> {
+        let mut pulse = PULSE.0;
+        let mut stop_by: Option<Duration> = None;
+        loop {
+            self.work_until_there_is_something_to_say(pulse);
+            pulse = (pulse * 2).min(PULSE.1);
+            self.observer.pulse(self.desk.evaluated);
+            let verdict = self.agree();
+            if verdict.stop > Stop::No && stop_by.is_none() {
+                stop_by = Some(self.clock.now() + self.desk.settings.grace);
+                self.desk.stopping = true;
+                self.call_workers_back();
+            }
+            // A rank may still be waiting for long frames; their results are given up when patience ends.
+            let now = verdict.stop == Stop::Now || verdict.trouble.is_some();
+            let ending = !verdict.busy || now;
+            if verdict.commit || ending {
+                self.commit()?;
+            }
+            if verdict.trouble.is_some() {
+                return Err(self.tell_error(verdict));
+            }
+            self.check_failures()?;
+            if ending {
+                return self.finish();
+            }
+            if stop_by.is_some_and(|by| self.clock.now() >= by) {
+                self.desk.pool = None;
+            }
+        }
+    }
+
+    /// Serves the workers until the pulse is over or something should be said at once.
+    fn work_until_there_is_something_to_say(&mut self, pulse: Duration) {
+        let end = Instant::now() + pulse;
+        let mut silent = true;
+        while silent {
+            let left = end.saturating_duration_since(Instant::now());
+            self.desk.work(left.min(Duration::from_millis(20)));
+            let vote = self.vote();
+            let said = vote.commit || !vote.busy || vote.trouble > Trouble::No;
+            silent = !left.is_zero() && !said && vote.stop == Stop::No;
+        }
+        // Having nothing left to do is no reason to vote without pause while others compute.
+        if !self.desk.busy() {
+            self.desk
+                .work(end.saturating_duration_since(Instant::now()).min(pulse / 2));
+        }
+    }
+
+    fn vote(&self) -> Vote {
+        let due = self.clock.now() >= self.committed_at + self.desk.settings.checkpoint_interval;
+        let past_deadline = self
+            .desk
+            .settings
+            .deadline
+            .is_some_and(|d| self.clock.now() >= d);
+        let walltime = if past_deadline {
+            Stop::InGoodOrder
+        } else {
+            Stop::No
+        };
+        Vote {
+            trouble: self.desk.error.as_ref().map_or(Trouble::No, |(t, _)| *t),
+            stop: walltime.max((self.interrupt)()),
+            commit: !self.desk.ready.is_empty() && (due || self.desk.memory_is_full()),
+            busy: self.desk.busy(),
+            messages: self.desk.ready.has_messages(),
+            slabs: 0,
+        }
+    }
+
+    fn agree(&mut self) -> Verdict {
+        let vote = self.vote();
+        self.agree_on(vote)
+    }
+
+    fn agree_on(&mut self, vote: Vote) -> Verdict {
+        let desk = &mut self.desk;
+        self.ranks
+            .agree(vote, &mut || desk.work(Duration::from_micros(500)))
+    }
+
+    fn call_workers_back(&self) {
+        if let Some(pool) = &self.desk.pool {
+            pool.stop();
+        }
+    }
+
+    /// Agrees that all ranks are well after one step of a commit.
+    fn step(&mut self, result: Result<()>) -> Result<()> {
+        if let Err(error) = result {
+            self.desk.error = Some((Trouble::Writing, error));
+        }
+        let vote = Vote {
+            trouble: match &self.desk.error {
+                Some((Trouble::Writing, _)) => Trouble::Writing,
+                _ => Trouble::No,
+            },
+            ..Vote::default()
+        };
+        let verdict = self.agree_on(vote);
+        match verdict.trouble {
+            None => Ok(()),
+            Some(_) => Err(self.tell_error(verdict)),
+        }
+    }
+
+    /// Two phases: results, checksums, sync; only then states, sync.
+    fn commit(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        // What comes back from workers during the commit belongs to the next one.
+        let mut ready = std::mem::take(&mut self.desk.ready);
+        let vote = Vote {
+            slabs: ready.cut(self.desk.settings.slab),
+            messages: ready.has_messages(),
+            ..Vote::default()
+        };
+        let verdict = self.agree_on(vote);
+        if verdict.slabs > 0 {
+            self.write(&ready, verdict)?;
+        }
+        self.desk.spare.extend(ready.drain());
+        self.desk.last_commit = begun.elapsed();
+        self.desk.summary.committing += begun.elapsed().as_secs_f64();
+        self.committed_at = self.clock.now();
+        Ok(())
+    }
+
+    fn write(&mut self, ready: &Ready, verdict: Verdict) -> Result<()> {
+        let begin = self.sink.begin();
+        self.step(begin)?;
+        for slab in 0..verdict.slabs as usize {
+            ready.fill_results(slab, &mut self.rows);
+            self.desk.summary.bytes += result_bytes(&self.rows);
+            let written = self.sink.write_results(&self.rows);
+            self.step(written)?;
+        }
+        let synced = self.sink.sync();
+        self.step(synced)?;
+
+        ready.fill_status(&mut self.rows);
+        self.desk.summary.bytes += 8 * self.rows.statuses.len() as u64;
+        let written = self
+            .sink
+            .write_status(&self.rows, verdict.messages)
+            .and_then(|()| self.sink.sync());
+        self.step(written)?;
+
+        self.count();
+        let recorded = self.sink.record(&self.progress);
+        self.step(recorded)?;
+        self.observer.committed(&self.progress);
+        Ok(())
+    }
+
+    fn count(&mut self) {
+        let counts = self.rows.counts();
+        self.desk.summary.frames += counts.total();
+        let mut sums = <[u64; 4]>::from(counts).map(|n| n as f64);
+        self.ranks.sum(&mut sums);
+        for (status, n) in Status::ALL.into_iter().zip(sums) {
+            self.progress.committed.add(status, n as u64);
+        }
+        self.progress.commits += 1;
+        self.progress.elapsed = self.clock.now();
+    }
+
+    fn check_failures(&self) -> Result<()> {
+        let failures = self.progress.committed.troubled();
+        match self.desk.settings.max_failures {
+            Some(most) if failures > most => Err(Error::failure(format!(
+                "{failures} frames failed, more than --max-failures {most}; `framewise status` lists why"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error of the rank that the verdict names, on every rank.
+    fn tell_error(&mut self, verdict: Verdict) -> Error {
+        let from = verdict.trouble.map_or(0, |(_, rank)| rank);
+        let mine = self.desk.error.as_ref().map_or("", |(_, e)| &e.message);
+        let message = self.ranks.tell(from, mine);
+        if self.ranks.size() == 1 {
+            return Error::failure(message);
+        }
+        Error::failure(format!("rank {from}: {message}"))
+    }
+
+    fn finish(mut self) -> Result<Summary> {
+        let done = self.progress.committed.total() == self.progress.planned;
+        let ending = if done { Ending::Done } else { Ending::Stopped };
+        self.progress.ended = Some(ending);
+        self.progress.elapsed = self.clock.now();
+        let recorded = self
+            .sink
+            .record(&self.progress)
+            .and_then(|()| self.sink.sync());
+        self.step(recorded)?;
+        let ranks = self.ranks.gather(&self.desk.summary.to_row());
+        Ok(Summary {
+            ending,
+            progress: self.progress,
+            ranks: ranks.iter().map(|row| RankSummary::from_row(row)).collect(),
+        })
+    }
+}
+
+fn result_bytes(rows: &Rows) -> u64 {
+    let frames = rows.energies.len() as u64;
+    (8 + 72 + 8 + 4) * frames + 24 * rows.forces.len() as u64
+}

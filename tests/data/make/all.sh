@@ -1,0 +1,10 @@
+#!/bin/sh
+# Makes every file again. usage: PYTHON=/path/to/python all.sh OUTDIR WORKDIR [md]
+# OUTDIR must hold water6.xyz unless "md" is given. PYTHON needs NumPy and h5py.
+set -e
+here=$(dirname "$(realpath "$0")"); py=${PYTHON:-python3}
+"$here/lammps.sh" "$1" "$2"
+"$here/xtb.sh" "$1" "$2" "$3"
+"$here/ragged.sh" "$1"
+$py "$here/make_mbe.py" "$1" "$2/argon_npt.dump"
+$py "$here/check_brute_force.py" "$1"
