@@ -16,7 +16,7 @@ build|pkg-config|pkg-config|finds parallel HDF5
 chemfiles|cmake|cmake|builds chemfiles (import of DCD, XTC, NetCDF, PDB...)
 chemfiles|g++|g++|builds chemfiles
 chemfiles|make|make|builds chemfiles
-xtb|libxtb-dev|-|the xtb calculator's library
+xtb|libxtb6|-|the xtb calculator's library
 test|hdf5-tools|h5dump|h5dump reads the results
 test|python3-venv|-|Python environment in which h5py and ASE read the results
 runtime|openmpi-bin|-|MPI: library and launcher
