@@ -18,12 +18,16 @@ pub fn all() -> Vec<&'static CalculatorKind> {
 /// The calculator of this name.
 pub fn find(name: &str) -> Result<&'static CalculatorKind> {
     let known = all();
-    known.iter().find(|kind| kind.name == name).copied().ok_or_else(|| {
-        let names: Vec<_> = known.iter().map(|kind| kind.name).collect();
-        Error::usage(format!(
-            "unknown calculator {name:?}{}; known: {} (see `framewise calculators`)",
-            did_you_mean(name, names.iter().copied()),
-            names.join(", ")
-        ))
-    })
+    known
+        .iter()
+        .find(|kind| kind.name == name)
+        .copied()
+        .ok_or_else(|| {
+            let names: Vec<_> = known.iter().map(|kind| kind.name).collect();
+            Error::usage(format!(
+                "unknown calculator {name:?}{}; known: {} (see `framewise calculators`)",
+                did_you_mean(name, names.iter().copied()),
+                names.join(", ")
+            ))
+        })
 }

@@ -15,7 +15,12 @@ pub fn launcher() -> Option<(PathBuf, String)> {
         .output()
         .ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let version = text.lines().next().unwrap_or("unknown version").trim().to_owned();
+    let version = text
+        .lines()
+        .next()
+        .unwrap_or("unknown version")
+        .trim()
+        .to_owned();
     Some((path, version))
 }
 
@@ -48,7 +53,9 @@ fn kind_of(folder: &Path, mounts: &str) -> Option<String> {
             let mut fields = line.split_whitespace().skip(1);
             let point = fields.next()?.replace("\\040", " ");
             let kind = fields.next()?;
-            folder.starts_with(&point).then(|| (point.len(), kind.to_owned()))
+            folder
+                .starts_with(&point)
+                .then(|| (point.len(), kind.to_owned()))
         })
         .max_by_key(|(length, _)| *length)
         .map(|(_, kind)| kind)
@@ -65,7 +72,8 @@ mod tests {
 
     #[test]
     fn the_longest_mount_point_counts() {
-        let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /scr tmpfs rw 0 0\nl /scr/lu\\040stre lustre rw 0 0\n";
+        let mounts =
+            "/dev/a / ext4 rw 0 0\ntmpfs /scr tmpfs rw 0 0\nl /scr/lu\\040stre lustre rw 0 0\n";
         let kind = |path: &str| kind_of(Path::new(path), mounts);
         assert_eq!(kind("/home").as_deref(), Some("ext4"));
         assert_eq!(kind("/scr/x").as_deref(), Some("tmpfs"));

@@ -57,7 +57,14 @@ pub fn open(path: &Path, hints: &Hints) -> Result<Box<dyn FrameStream>> {
     if ends(&[".xyz", ".extxyz"]) {
         return Ok(Box::new(ExtxyzReader::open(path)?));
     }
-    if ends(&[".xyz.gz", ".xyz.bz2", ".xyz.xz", ".extxyz.gz", ".extxyz.bz2", ".extxyz.xz"]) {
+    if ends(&[
+        ".xyz.gz",
+        ".xyz.bz2",
+        ".xyz.xz",
+        ".extxyz.gz",
+        ".extxyz.bz2",
+        ".extxyz.xz",
+    ]) {
         return Err(Error::failure(format!(
             "{}: is compressed; decompress it first (gunzip, bunzip2, unxz)",
             path.display()
@@ -114,7 +121,10 @@ mod tests {
         assert_eq!(parse_species("Ar,Kr:2,8").unwrap(), [18, 36, 36, 8]);
         for text in ["", "Ar:0", "Ar:x", "Qq", "Ar:99999999999", "Ar,"] {
             let error = parse_species(text).unwrap_err();
-            assert!(error.message.contains("write Ar,Ar,Kr or Ar:108"), "{text}: {error}");
+            assert!(
+                error.message.contains("write Ar,Ar,Kr or Ar:108"),
+                "{text}: {error}"
+            );
         }
     }
 }

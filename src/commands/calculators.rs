@@ -40,9 +40,17 @@ pub fn execute(args: &CalculatorsArgs) -> Result<ExitCode> {
         print(&describe(kinds[0]))?;
     } else {
         let rows = kinds.iter().map(|kind| {
-            vec![kind.name.to_owned(), availability(kind), kind.summary.to_owned()]
+            vec![
+                kind.name.to_owned(),
+                availability(kind),
+                kind.summary.to_owned(),
+            ]
         });
-        print(&table(&["calculator", "available", "what it does"], rows, &[]))?;
+        print(&table(
+            &["calculator", "available", "what it does"],
+            rows,
+            &[],
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -57,12 +65,20 @@ fn availability(kind: &CalculatorKind) -> String {
 
 fn describe(kind: &CalculatorKind) -> String {
     let mut text = format!("{}: {}\n", kind.name, kind.summary);
-    text += &format!("  computes   {}\n  available  {}\n", kind.supports, availability(kind));
+    text += &format!(
+        "  computes   {}\n  available  {}\n",
+        kind.supports,
+        availability(kind)
+    );
     if kind.parameters.is_empty() {
         return text + "  no parameters";
     }
     let rows = kind.parameters.iter().map(|p| {
-        let pair = if p.per_pair { format!("; for one pair of species: {}.Ar-Kr", p.name) } else { String::new() };
+        let pair = if p.per_pair {
+            format!("; for one pair of species: {}.Ar-Kr", p.name)
+        } else {
+            String::new()
+        };
         vec![
             format!("  {}", p.name),
             type_name(p),
@@ -71,7 +87,12 @@ fn describe(kind: &CalculatorKind) -> String {
             format!("{}{pair}", p.help),
         ]
     });
-    text + "\n" + &table(&["  --param", "type", "unit", "default", "meaning"], rows, &[])
+    text + "\n"
+        + &table(
+            &["  --param", "type", "unit", "default", "meaning"],
+            rows,
+            &[],
+        )
 }
 
 fn type_name(spec: &ParameterSpec) -> String {

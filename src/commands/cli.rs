@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{calculators, doctor, import, run, status, verify};
+use super::{calculators, doctor, export, import, run, status, verify};
 
 /// Evaluates every frame of a trajectory with a calculator, on any number of MPI ranks, into one HDF5 file
 #[derive(Debug, Parser)]
@@ -39,6 +39,8 @@ pub enum Verb {
     Status(status::StatusArgs),
     /// Check every completed frame against its checksum
     Verify(verify::VerifyArgs),
+    /// Write completed frames with energy, forces and stress as extended XYZ
+    Export(export::ExportArgs),
     /// Calculators, their parameters, and whether this build and machine have them
     Calculators(calculators::CalculatorsArgs),
     /// Look at MPI, HDF5, file system, threads: what is wrong and how to mend it

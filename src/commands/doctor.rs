@@ -70,29 +70,45 @@ pub fn execute(args: &DoctorArgs) -> Result<ExitCode> {
     findings.extend(calculator_findings());
     let wrong = findings.iter().any(|f| f.verdict == Verdict::Wrong);
     if args.json {
-        let list = findings.iter().map(|f| {
-            json!({"subject": f.subject, "verdict": f.verdict.name(), "text": f.text})
-        });
+        let list = findings
+            .iter()
+            .map(|f| json!({"subject": f.subject, "verdict": f.verdict.name(), "text": f.text}));
         print_json(&list.collect())?;
     } else {
-        let rows = findings
-            .iter()
-            .map(|f| vec![f.verdict.name().to_owned(), f.subject.to_owned(), f.text.clone()]);
+        let rows = findings.iter().map(|f| {
+            vec![
+                f.verdict.name().to_owned(),
+                f.subject.to_owned(),
+                f.text.clone(),
+            ]
+        });
         print(&table(&[], rows, &[]))?;
     }
     Ok(ExitCode::from(u8::from(wrong)))
 }
 
 fn good(subject: &'static str, text: String) -> Finding {
-    Finding { subject, verdict: Verdict::Good, text }
+    Finding {
+        subject,
+        verdict: Verdict::Good,
+        text,
+    }
 }
 
 fn note(subject: &'static str, text: String) -> Finding {
-    Finding { subject, verdict: Verdict::Note, text }
+    Finding {
+        subject,
+        verdict: Verdict::Note,
+        text,
+    }
 }
 
 fn wrong(subject: &'static str, text: String) -> Finding {
-    Finding { subject, verdict: Verdict::Wrong, text }
+    Finding {
+        subject,
+        verdict: Verdict::Wrong,
+        text,
+    }
 }
 
 fn mpi_finding() -> Finding {
@@ -118,7 +134,9 @@ fn launcher_finding() -> Finding {
     match (family(&version), family(&mpi::library_version())) {
         (Some(a), Some(b)) if a != b => wrong(
             "launcher",
-            format!("{text} is of {a}, but framewise is built with {b}: every process would be rank 0 of 1; use {b}'s mpiexec"),
+            format!(
+                "{text} is of {a}, but framewise is built with {b}: every process would be rank 0 of 1; use {b}'s mpiexec"
+            ),
         ),
         _ => good("launcher", text),
     }
@@ -135,10 +153,15 @@ fn cores_finding() -> Finding {
 }
 
 fn threads_finding() -> Finding {
-    match std::env::var("OMP_NUM_THREADS").ok().and_then(|v| v.parse::<usize>().ok()) {
+    match std::env::var("OMP_NUM_THREADS")
+        .ok()
+        .and_then(|v| v.parse::<usize>().ok())
+    {
         Some(n) if n > 1 => note(
             "threads",
-            format!("OMP_NUM_THREADS={n}: each rank and worker may start {n} threads; set it to 1 unless there are cores for them"),
+            format!(
+                "OMP_NUM_THREADS={n}: each rank and worker may start {n} threads; set it to 1 unless there are cores for them"
+            ),
         ),
         _ => good("threads", "one OpenMP thread per worker".into()),
     }
@@ -148,11 +171,20 @@ fn folder_findings(folder: &Path) -> Vec<Finding> {
     let shown = folder.display();
     let disk = match machine::file_system(folder) {
         Ok(disk) => disk,
-        Err(e) => return vec![wrong("folder", format!("{shown}: {e}; create it or name another"))],
+        Err(e) => {
+            return vec![wrong(
+                "folder",
+                format!("{shown}: {e}; create it or name another"),
+            )];
+        }
     };
     let mut findings = vec![good(
         "file system",
-        format!("{shown} is on {}, {:.1} GB free", disk.kind, disk.free as f64 * 1e-9),
+        format!(
+            "{shown} is on {}, {:.1} GB free",
+            disk.kind,
+            disk.free as f64 * 1e-9
+        ),
     )];
     if disk.kind == "nfs" {
         findings.push(note(
@@ -161,7 +193,10 @@ fn folder_findings(folder: &Path) -> Vec<Finding> {
         ));
     }
     if disk.kind == "tmpfs" {
-        findings.push(note("file system", "tmpfs is memory: results do not survive a reboot".into()));
+        findings.push(note(
+            "file system",
+            "tmpfs is memory: results do not survive a reboot".into(),
+        ));
     }
     match machine::can_write(folder) {
         Ok(()) => findings.push(good("folder", format!("{shown} can be written"))),
@@ -174,9 +209,14 @@ fn calculator_findings() -> Vec<Finding> {
     calculators::all()
         .into_iter()
         .map(|kind| match (kind.availability)() {
-            Availability::Available(with) if with.is_empty() => good("calculator", kind.name.into()),
+            Availability::Available(with) if with.is_empty() => {
+                good("calculator", kind.name.into())
+            }
             Availability::Available(with) => good("calculator", format!("{} ({with})", kind.name)),
-            Availability::Missing(why) => note("calculator", format!("{} is not available: {why}", kind.name)),
+            Availability::Missing(why) => note(
+                "calculator",
+                format!("{} is not available: {why}", kind.name),
+            ),
         })
         .collect()
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::adapters::hdf5::reason;
 use crate::adapters::hdf5::trajectory_writer::{Authorship, TrajectoryWriter};
 use crate::adapters::source::schema::{Schema, Survey};
 use crate::adapters::source::{Detail, FrameStream, SourceFrame};
@@ -107,10 +108,11 @@ fn write(
     schema: Schema,
     progress: &Progress,
 ) -> Result<()> {
-    let failed = |e: hdf5::Error| {
+    let failed = |e: ::hdf5::Error| {
         Error::failure(format!(
-            "{}: cannot be written: {e}; is the disk full?",
-            args.output.display()
+            "{}: cannot be written: {}",
+            args.output.display(),
+            reason(&e)
         ))
     };
     let changed = |path: &Path| {
@@ -123,8 +125,7 @@ fn write(
         author: &args.author,
         version: env!("CARGO_PKG_VERSION"),
     };
-    let mut writer =
-        TrajectoryWriter::create(out.path(), schema, &authorship).map_err(failed)?;
+    let mut writer = TrajectoryWriter::create(out.path(), schema, &authorship).map_err(failed)?;
     for renamed in writer.remarks() {
         tracing::warn!("{renamed}");
     }
@@ -176,7 +177,8 @@ impl Progress {
         let position = stream.position();
         let done = u128::from(position.done) * u128::from(PASS);
         let done = done / u128::from(position.total.max(1));
-        self.bar.set_position(passed * PASS + (done as u64).min(PASS));
+        self.bar
+            .set_position(passed * PASS + (done as u64).min(PASS));
         self.bar.set_message(format!("{frames} frames"));
     }
 }

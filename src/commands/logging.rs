@@ -45,7 +45,10 @@ pub fn start(talk: &Talk, rank: Option<usize>, trace: Option<File>) {
             .with_filter(LevelFilter::TRACE)
     });
     // A second start in one process (tests) keeps the first.
-    let _ = tracing_subscriber::registry().with(lines).with(traces).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(traces)
+        .try_init();
 }
 
 /// `DIR/rank-00000.jsonl`, created with its directory.

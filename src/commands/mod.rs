@@ -3,6 +3,7 @@
 pub mod calculators;
 pub mod cli;
 pub mod doctor;
+pub mod export;
 pub mod import;
 pub mod logging;
 pub mod output;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
             logging::start(&cli.talk, None, None);
             match verb {
                 Verb::Import(args) => import::execute(args).map(|()| ExitCode::SUCCESS),
+                Verb::Export(args) => export::execute(args).map(|()| ExitCode::SUCCESS),
                 Verb::Status(args) => status::execute(args),
                 Verb::Verify(args) => verify::execute(args),
                 Verb::Calculators(args) => calculators::execute(args),

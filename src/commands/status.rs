@@ -57,7 +57,9 @@ pub fn execute(args: &StatusArgs) -> Result<ExitCode> {
         match args.watch {
             Some(seconds) if !over => {
                 let pause = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-                std::thread::sleep(pause.clamp(Duration::from_millis(100), Duration::from_hours(1)));
+                std::thread::sleep(
+                    pause.clamp(Duration::from_millis(100), Duration::from_hours(1)),
+                );
             }
             _ => return Ok(ExitCode::SUCCESS),
         }
@@ -111,7 +113,12 @@ impl Report {
 
     fn text(&self) -> String {
         let total = self.counts.total() + self.unknown;
-        let mut text = format!("{}: {} frames, {}\n", self.path.display(), thousands(total), self.atoms);
+        let mut text = format!(
+            "{}: {} frames, {}\n",
+            self.path.display(),
+            thousands(total),
+            self.atoms
+        );
         for (name, value) in &self.attributes {
             text += &format!("  {:<18}{value}\n", name.replace('_', " "));
         }
@@ -128,16 +135,19 @@ impl Report {
             .map(|(code, name, n)| vec![code, name.into(), thousands(n), share(n)]);
         text += &table(&["status", "", "frames", "share"], rows, &[0, 2, 3]);
         if let Some((rate, left)) = self.pace() {
-            text += &format!("\n{rate:.1} frames/s, about {} left at the last commit", duration(left));
+            text += &format!(
+                "\n{rate:.1} frames/s, about {} left at the last commit",
+                duration(left)
+            );
         }
         if !self.history.is_empty() {
             text += "\n\n";
             text += &self.history_table();
         }
         if let Some(failed) = &self.failed {
-            let rows = failed
-                .iter()
-                .map(|(frame, status, why)| vec![frame.to_string(), status.name().into(), why.clone()]);
+            let rows = failed.iter().map(|(frame, status, why)| {
+                vec![frame.to_string(), status.name().into(), why.clone()]
+            });
             text += "\n\n";
             text += &table(&["frame", "status", "reason"], rows, &[0]);
         }
@@ -158,7 +168,11 @@ impl Report {
                 state(run),
             ]
         });
-        table(&["run", "started", "for", "ranks", "frames", "host", "state"], rows, &[0, 2, 3, 4])
+        table(
+            &["run", "started", "for", "ranks", "frames", "host", "state"],
+            rows,
+            &[0, 2, 3, 4],
+        )
     }
 
     fn json(&self) -> serde_json::Value {
@@ -197,7 +211,9 @@ fn state(run: &Run) -> String {
     if run.state != "running" {
         return run.state.clone();
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let silent = now.as_secs_f64() - run.started - run.elapsed;
     format!("running or killed, last commit {} ago", duration(silent))
 }
@@ -207,7 +223,12 @@ fn failures(reader: &ResultReader) -> Result<Vec<(u64, Status, String)>> {
     for status in [Status::NotConverged, Status::Failed] {
         let frames = reader.frames_with(&[status])?;
         let messages = reader.messages(&frames)?;
-        list.extend(frames.iter().zip(messages).map(|(frame, why)| (frame, status, why)));
+        list.extend(
+            frames
+                .iter()
+                .zip(messages)
+                .map(|(frame, why)| (frame, status, why)),
+        );
     }
     list.sort_by_key(|(frame, ..)| *frame);
     Ok(list)

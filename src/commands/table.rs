@@ -3,7 +3,11 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// A plain table: no lines, columns two spaces apart. Columns in `right` are aligned to the right.
-pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, right: &[usize]) -> String {
+pub fn table(
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+    right: &[usize],
+) -> String {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)

@@ -46,7 +46,11 @@ pub fn execute(args: &VerifyArgs) -> Result<ExitCode> {
     } else {
         print(&findings.text(args))?;
     }
-    Ok(if findings.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if findings.wrong.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 #[derive(Default)]
@@ -98,16 +102,21 @@ impl Row<'_> {
         if status != Status::Completed {
             findings.not_completed += 1;
             // A kill between results and states leaves numbers that no state vouches for: harmless, computed again.
-            let numbers = self.energy.is_finite() || self.forces.as_flattened().iter().any(|x| x.is_finite());
+            let numbers =
+                self.energy.is_finite() || self.forces.as_flattened().iter().any(|x| x.is_finite());
             findings.uncommitted += u64::from(numbers);
             return;
         }
         findings.completed += 1;
         let nan = self.energy.is_nan() || self.forces.as_flattened().iter().any(|x| x.is_nan());
         if nan {
-            findings.wrong.push((frame, "completed, but has NaN".into()));
+            findings
+                .wrong
+                .push((frame, "completed, but has NaN".into()));
         } else if checksum(self.energy, self.forces, self.stress) != self.checksum {
-            findings.wrong.push((frame, "does not match its checksum".into()));
+            findings
+                .wrong
+                .push((frame, "does not match its checksum".into()));
         }
     }
 }
@@ -134,14 +143,25 @@ impl Findings {
             text += &format!("\nand {} more (--json lists all)", self.wrong.len() - SHOWN);
         }
         if !self.wrong.is_empty() {
-            let frames: Vec<_> = self.wrong.iter().take(SHOWN).map(|(f, _)| f.to_string()).collect();
-            text += &format!("\nto compute them again: framewise run ... --overwrite --frames {}", frames.join(","));
+            let frames: Vec<_> = self
+                .wrong
+                .iter()
+                .take(SHOWN)
+                .map(|(f, _)| f.to_string())
+                .collect();
+            text += &format!(
+                "\nto compute them again: framewise run ... --overwrite --frames {}",
+                frames.join(",")
+            );
         }
         text
     }
 
     fn json(&self, args: &VerifyArgs) -> serde_json::Value {
-        let wrong = self.wrong.iter().map(|(frame, why)| json!({"frame": frame, "reason": why}));
+        let wrong = self
+            .wrong
+            .iter()
+            .map(|(frame, why)| json!({"frame": frame, "reason": why}));
         json!({
             "result": args.result.display().to_string(),
             "completed": self.completed,
@@ -158,7 +178,13 @@ mod tests {
 
     fn examine(code: i64, energy: f64, checksum: u64) -> Findings {
         let mut findings = Findings::default();
-        let row = Row { code, energy, forces: &[[1.0, 2.0, 3.0]], stress: &[[0.0; 3]; 3], checksum };
+        let row = Row {
+            code,
+            energy,
+            forces: &[[1.0, 2.0, 3.0]],
+            stress: &[[0.0; 3]; 3],
+            checksum,
+        };
         row.examine(4, &mut findings);
         findings
     }

@@ -8,8 +8,18 @@ use super::ports::{Ranks, Trouble, Vote};
 /// Exchanges the outcome of a step that every rank has tried. When it failed anywhere, every rank gets the error
 /// of the lowest rank on which it did. Collective.
 pub fn together<T>(ranks: &mut dyn Ranks, mine: Result<T>) -> Result<T> {
-    let trouble = if mine.is_ok() { Trouble::No } else { Trouble::Ending };
-    let verdict = ranks.agree(Vote { trouble, ..Vote::default() }, &mut pause);
+    let trouble = if mine.is_ok() {
+        Trouble::No
+    } else {
+        Trouble::Ending
+    };
+    let verdict = ranks.agree(
+        Vote {
+            trouble,
+            ..Vote::default()
+        },
+        &mut pause,
+    );
     let Some((_, from)) = verdict.trouble else {
         return mine;
     };
@@ -19,8 +29,16 @@ pub fn together<T>(ranks: &mut dyn Ranks, mine: Result<T>) -> Result<T> {
     });
     let told = ranks.tell(from, &text);
     let (kind, message) = told.split_at(told.len().min(1));
-    let message = if from == 0 { message.to_owned() } else { format!("rank {from}: {message}") };
-    Err(if kind == "u" { Error::usage(message) } else { Error::failure(message) })
+    let message = if from == 0 {
+        message.to_owned()
+    } else {
+        format!("rank {from}: {message}")
+    };
+    Err(if kind == "u" {
+        Error::usage(message)
+    } else {
+        Error::failure(message)
+    })
 }
 
 /// Rank 0 acts; its outcome, then nothing else, is shared. The others get `None`. Collective.
@@ -28,7 +46,11 @@ pub fn on_first_rank<T>(
     ranks: &mut dyn Ranks,
     act: impl FnOnce() -> Result<T>,
 ) -> Result<Option<T>> {
-    let mine = if ranks.rank() == 0 { act().map(Some) } else { Ok(None) };
+    let mine = if ranks.rank() == 0 {
+        act().map(Some)
+    } else {
+        Ok(None)
+    };
     together(ranks, mine)
 }
 

@@ -133,7 +133,11 @@ impl FrameSet {
 
     /// The set as text, `0:3,7:9`: start and end of each run.
     pub fn encode(&self) -> String {
-        let runs: Vec<_> = self.runs.iter().map(|r| format!("{}:{}", r.start, r.end)).collect();
+        let runs: Vec<_> = self
+            .runs
+            .iter()
+            .map(|r| format!("{}:{}", r.start, r.end))
+            .collect();
         runs.join(",")
     }
 
@@ -146,7 +150,9 @@ impl FrameSet {
             let (start, end) = item.split_once(':')?;
             Some(start.parse().ok()?..end.parse().ok()?)
         };
-        Some(Self::from_runs(text.split(',').map(run).collect::<Option<_>>()?))
+        Some(Self::from_runs(
+            text.split(',').map(run).collect::<Option<_>>()?,
+        ))
     }
 
     /// Removes the first `n` frames and returns them.

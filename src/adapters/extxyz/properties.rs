@@ -135,10 +135,11 @@ impl Plan {
                 .iter()
                 .filter(|s| matches!(s.target, Target::Extra(_)))
         };
-        let same = frame.columns.len() == extras().count()
-            && frame.columns.iter().zip(extras()).all(|(c, s)| {
-                c.name == s.name && c.width == s.width && c.values.kind() == s.kind
-            });
+        let same =
+            frame.columns.len() == extras().count()
+                && frame.columns.iter().zip(extras()).all(|(c, s)| {
+                    c.name == s.name && c.width == s.width && c.values.kind() == s.kind
+                });
         if same {
             frame.columns.iter_mut().for_each(|c| c.values.clear());
         } else {
@@ -297,12 +298,21 @@ mod tests {
         for (text, expected) in [
             ("species:S:1", "no positions, expected pos:R:3"),
             ("pos:R:3", "no species, expected species:S:1 or Z:I:1"),
-            ("species:S:1:pos:R", "ends with \"pos:R\", expected name:type:columns"),
-            ("species:S:1:pos:X:3", "has type \"X\", expected R, I, S or L"),
+            (
+                "species:S:1:pos:R",
+                "ends with \"pos:R\", expected name:type:columns",
+            ),
+            (
+                "species:S:1:pos:X:3",
+                "has type \"X\", expected R, I, S or L",
+            ),
             ("species:S:1:pos:R:2", "pos is R:2, expected pos:R:3"),
             ("species:S:1:pos:R:0", "has \"0\" columns"),
             ("species:S:1:pos:R:3:pos:R:3", "\"pos\" is given twice"),
-            ("species:S:1:pos:R:3:q:R:18446744073709551615", "too many columns"),
+            (
+                "species:S:1:pos:R:3:q:R:18446744073709551615",
+                "too many columns",
+            ),
             ("", "ends with"),
         ] {
             let why = Plan::parse(text).unwrap_err();

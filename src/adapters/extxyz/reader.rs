@@ -123,7 +123,10 @@ impl<R: BufRead> ExtxyzReader<R> {
     /// The number of atoms of the next frame; `None` at the end of the file.
     fn read_count(&mut self) -> Result<Option<u64>> {
         while self.next_line()? {
-            let line = self.line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.line);
+            let line = self
+                .line
+                .strip_prefix(b"\xef\xbb\xbf")
+                .unwrap_or(&self.line);
             let line = line.trim_ascii();
             if line.is_empty() {
                 continue;
@@ -206,10 +209,7 @@ impl<R: BufRead> ExtxyzReader<R> {
                 self.text("the line")?;
                 continue;
             };
-            match self
-                .plan
-                .read_atom(line, frame, &mut self.elements, detail)
-            {
+            match self.plan.read_atom(line, frame, &mut self.elements, detail) {
                 Ok(false) => {}
                 Ok(true) => {
                     self.first_wide_line.get_or_insert(self.line_number);

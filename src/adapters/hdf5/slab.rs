@@ -69,7 +69,8 @@ impl<T: H5Type> Slab<T> {
     /// Whether all rows are there.
     pub fn is_complete(&self) -> bool {
         self.buffer.is_empty()
-            && (self.row_len == 0 || self.written == self.dataset.shape().first().copied().unwrap_or(0))
+            && (self.row_len == 0
+                || self.written == self.dataset.shape().first().copied().unwrap_or(0))
     }
 }
 
@@ -116,11 +117,6 @@ impl TextSlab {
             129..=512 => Self::Fixed512(Slab::create(group, name, rows, row)?),
             _ => Self::Variable(Slab::create(group, name, rows, row)?, 0),
         })
-    }
-
-    /// The dataset.
-    pub fn dataset(&self) -> &Dataset {
-        each_size!(self, slab => slab.dataset())
     }
 
     /// Appends one text.

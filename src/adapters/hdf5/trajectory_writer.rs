@@ -18,10 +18,11 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use hdf5::types::VarLenUnicode;
-use hdf5::{File, Group, Location};
+use hdf5::{File, Group};
 use ndarray::arr1;
 
 use super::slab::{Slab, TextSlab};
+use super::write_text;
 use crate::adapters::source::SourceFrame;
 use crate::adapters::source::schema::{Field, Schema};
 use crate::adapters::source::values::{Kind, Values};
@@ -78,10 +79,10 @@ impl TrajectoryWriter {
         h5md.new_attr_builder()
             .with_data(&arr1(&[1_i32, 1]))
             .create("version")?;
-        text_attribute(&*h5md.create_group("author")?, "name", authorship.author)?;
+        write_text(&*h5md.create_group("author")?, "name", authorship.author)?;
         let creator = h5md.create_group("creator")?;
-        text_attribute(&creator, "name", "framewise")?;
-        text_attribute(&creator, "version", authorship.version)?;
+        write_text(&creator, "name", "framewise")?;
+        write_text(&creator, "version", authorship.version)?;
 
         let group = file.create_group("particles")?.create_group("trajectory")?;
         let frames = schema.frames as usize;
@@ -94,12 +95,12 @@ impl TrajectoryWriter {
 
         let position = group.create_group("position")?;
         let positions = Slab::create(&position, "value", rows, &of_atoms(&[3]))?;
-        text_attribute(positions.dataset(), "unit", "Angstrom")?;
+        write_text(positions.dataset(), "unit", "Angstrom")?;
         let steps = Slab::create(&position, "step", frames, &[])?;
         let times = Slab::create(&position, "time", frames, &[])?;
-        text_attribute(times.dataset(), "unit", "ps")?;
+        write_text(times.dataset(), "unit", "ps")?;
         if !schema.has_times {
-            text_attribute(times.dataset(), "source", "frame index")?;
+            write_text(times.dataset(), "source", "frame index")?;
         }
         let link = |to: &Group| -> hdf5::Result<()> {
             for name in ["step", "time"] {
@@ -148,12 +149,12 @@ impl TrajectoryWriter {
                     .obj_track_times(false)
                     .with_data(&ndarray::arr2(&vectors))
                     .create("edges")?;
-                text_attribute(&constant, "unit", "Angstrom")?;
+                write_text(&constant, "unit", "Angstrom")?;
             }
             None => {
                 let into = cell.create_group("edges")?;
                 let slab = Slab::create(&into, "value", frames, &[3, 3])?;
-                text_attribute(slab.dataset(), "unit", "Angstrom")?;
+                write_text(slab.dataset(), "unit", "Angstrom")?;
                 link(&into)?;
                 edges = Some(slab);
             }
@@ -295,11 +296,7 @@ impl TrajectoryWriter {
         let complete = self.frames == self.schema.frames
             && self.atoms == self.schema.atoms
             && self.positions.is_complete()
-            && self
-                .columns
-                .iter()
-                .chain(&self.keys)
-                .all(Sink::is_complete);
+            && self.columns.iter().chain(&self.keys).all(Sink::is_complete);
         let file = self.file.clone();
         drop(self);
         file.flush()?;
@@ -414,11 +411,4 @@ fn free_name(name: &str, taken: &mut HashSet<String>, renamed: &mut Vec<String>)
 fn vlen(text: &str) -> hdf5::Result<VarLenUnicode> {
     text.parse()
         .map_err(|e| hdf5::Error::from(format!("{text:?}: {e}")))
-}
-
-/// A variable-length string attribute, the only kind MDAnalysis reads.
-fn text_attribute(at: &Location, name: &str, text: &str) -> hdf5::Result<()> {
-    at.new_attr::<VarLenUnicode>()
-        .create(name)?
-        .write_scalar(&vlen(text)?)
 }

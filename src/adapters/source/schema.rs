@@ -294,6 +294,9 @@ mod tests {
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         let (schema, remarks) = schema(&lines);
         assert_eq!(schema.keys.len(), MOST_FIELDS);
-        assert!(remarks[0].contains("976 values are not kept"), "{remarks:?}");
+        assert!(
+            remarks[0].contains("976 values are not kept"),
+            "{remarks:?}"
+        );
     }
 }

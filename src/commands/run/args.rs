@@ -49,7 +49,12 @@ pub struct RunArgs {
     pub key: Option<String>,
 
     /// Frames to compute, as numbers and Python slices: 0:1000:2,5,7 [default: all]
-    #[arg(long, value_name = "SELECTION", allow_hyphen_values = true, help_heading = "Which frames")]
+    #[arg(
+        long,
+        value_name = "SELECTION",
+        allow_hyphen_values = true,
+        help_heading = "Which frames"
+    )]
     pub frames: Option<String>,
 
     /// Part I (from 1) of N equal parts of the selection, as numpy.array_split cuts it
@@ -93,7 +98,11 @@ pub struct RunArgs {
     pub max_memory: Option<String>,
 
     /// How ranks write [default: collective]
-    #[arg(long, value_name = "collective|independent", help_heading = "File access")]
+    #[arg(
+        long,
+        value_name = "collective|independent",
+        help_heading = "File access"
+    )]
     pub io: Option<String>,
 
     /// MPI-IO hint, repeatable: romio_cb_write=enable, striping_factor=16...
@@ -175,8 +184,14 @@ fn read_job_file(path: &Path) -> Result<RunArgs> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Error::usage(format!("--config {}: {e}", path.display())))?;
     toml::from_str(&text).map_err(|e| {
-        let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        Error::usage(format!("--config {}, line {line}: {}", path.display(), e.message()))
+        let line = e
+            .span()
+            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        Error::usage(format!(
+            "--config {}, line {line}: {}",
+            path.display(),
+            e.message()
+        ))
     })
 }
 
@@ -208,6 +223,9 @@ mod tests {
         let path = folder.path().join("job.toml");
         std::fs::write(&path, "calculator = 'null'\n\ncheckpont = '5s'\n").unwrap();
         let error = read_job_file(&path).unwrap_err();
-        assert!(error.message.contains("line 3") && error.message.contains("checkpont"), "{error}");
+        assert!(
+            error.message.contains("line 3") && error.message.contains("checkpont"),
+            "{error}"
+        );
     }
 }

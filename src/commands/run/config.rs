@@ -97,16 +97,24 @@ impl RunConfig {
     /// Validates what was typed.
     pub fn new(args: &RunArgs) -> Result<Self> {
         let args = args.with_job_file()?;
-        let missing = |what: &str| Error::usage(format!("{what}; for example: framewise run md.h5 -o result.h5 --calculator null"));
+        let missing = |what: &str| {
+            Error::usage(format!(
+                "{what}; for example: framewise run md.h5 -o result.h5 --calculator null"
+            ))
+        };
         let input = args.input.ok_or_else(|| missing("INPUT is missing"))?;
         let result = args.output.ok_or_else(|| missing("-o RESULT is missing"))?;
-        let name = args.calculator.ok_or_else(|| missing("--calculator NAME is missing"))?;
+        let name = args
+            .calculator
+            .ok_or_else(|| missing("--calculator NAME is missing"))?;
         let calculator = calculators::find(&name)?;
         let typed = pairs("--param", &args.param)?;
         let parameters = Parameters::parse(calculator.name, calculator.parameters, &typed)
             .map_err(|e| Error::usage(e.to_string()))?;
         if let Availability::Missing(why) = (calculator.availability)() {
-            return Err(Error::failure(format!("calculator {name} is not available: {why}")));
+            return Err(Error::failure(format!(
+                "calculator {name} is not available: {why}"
+            )));
         }
         let factory = (calculator.factory)(&parameters).map_err(|e| Error::usage(e.to_string()))?;
         let level_of_theory = args
@@ -124,8 +132,11 @@ impl RunConfig {
             chunk: parsed("--chunk", args.chunk.as_deref())?,
             overwrite: args.overwrite,
             retry: retry(args.retry.as_deref())?,
-            checkpoint_interval: duration("--checkpoint-interval", args.checkpoint_interval.as_deref())?
-                .unwrap_or(Duration::from_secs(60)),
+            checkpoint_interval: duration(
+                "--checkpoint-interval",
+                args.checkpoint_interval.as_deref(),
+            )?
+            .unwrap_or(Duration::from_secs(60)),
             walltime: walltime(args.walltime.as_deref())?,
             stop_before: duration("--stop-before", args.stop_before.as_deref())?,
             threads: threads(args.threads)?,
@@ -135,13 +146,20 @@ impl RunConfig {
             transfer: choice(
                 "--io",
                 args.io.as_deref().unwrap_or("collective"),
-                &[("collective", Transfer::Collective), ("independent", Transfer::Independent)],
+                &[
+                    ("collective", Transfer::Collective),
+                    ("independent", Transfer::Independent),
+                ],
             )?,
             hints: pairs("--hint", &args.hint)?,
             geometry: choice(
                 "--geometry",
                 args.geometry.as_deref().unwrap_or("auto"),
-                &[("auto", Geometry::Auto), ("copy", Geometry::Copy), ("link", Geometry::Link)],
+                &[
+                    ("auto", Geometry::Auto),
+                    ("copy", Geometry::Copy),
+                    ("link", Geometry::Link),
+                ],
             )?,
             progress: choice(
                 "--progress",
@@ -172,8 +190,12 @@ impl RunConfig {
 
 fn pairs(flag: &str, typed: &[String]) -> Result<Vec<(String, String)>> {
     let pair = |text: &String| match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().into(), value.trim().into())),
-        _ => Err(Error::usage(format!("{flag} {text:?}: write it as key=value"))),
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().into(), value.trim().into()))
+        }
+        _ => Err(Error::usage(format!(
+            "{flag} {text:?}: write it as key=value"
+        ))),
     };
     typed.iter().map(pair).collect()
 }
@@ -184,11 +206,18 @@ fn parsed<T: FromStr<Err = String>>(flag: &str, text: Option<&str>) -> Result<Op
 }
 
 fn choice<T: Copy>(flag: &str, typed: &str, known: &[(&str, T)]) -> Result<T> {
-    known.iter().find(|(word, _)| *word == typed).map(|(_, value)| *value).ok_or_else(|| {
-        let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
-        let hint = did_you_mean(typed, words.iter().copied());
-        Error::usage(format!("{flag}: {typed:?} is not one of {}{hint}", words.join(", ")))
-    })
+    known
+        .iter()
+        .find(|(word, _)| *word == typed)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
+            let hint = did_you_mean(typed, words.iter().copied());
+            Error::usage(format!(
+                "{flag}: {typed:?} is not one of {}{hint}",
+                words.join(", ")
+            ))
+        })
 }
 
 fn retry(text: Option<&str>) -> Result<Vec<Status>> {
@@ -211,7 +240,9 @@ fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>> {
     };
     match parsed {
         Some(time) if !time.is_zero() => Ok(Some(time)),
-        _ => Err(Error::usage(format!("{flag}: {text:?} is not a time; write 90s, 2m or 1h 30m"))),
+        _ => Err(Error::usage(format!(
+            "{flag}: {text:?} is not a time; write 90s, 2m or 1h 30m"
+        ))),
     }
 }
 
@@ -224,12 +255,18 @@ fn threads(typed: Option<usize>) -> Result<Option<usize>> {
 }
 
 fn memory(text: Option<&str>) -> Result<u64> {
-    let Some(text) = text else { return Ok(512 << 20) };
+    let Some(text) = text else {
+        return Ok(512 << 20);
+    };
     let size: bytesize::ByteSize = text.trim().parse().map_err(|_| {
-        Error::usage(format!("--max-memory: {text:?} is not a size; write 512MiB or 2GB"))
+        Error::usage(format!(
+            "--max-memory: {text:?} is not a size; write 512MiB or 2GB"
+        ))
     })?;
     if size.as_u64() < LEAST_MEMORY {
-        return Err(Error::usage(format!("--max-memory: {text} is too little; at least 1MiB")));
+        return Err(Error::usage(format!(
+            "--max-memory: {text} is too little; at least 1MiB"
+        )));
     }
     Ok(size.as_u64())
 }
@@ -250,7 +287,9 @@ fn walltime(text: Option<&str>) -> Result<Walltime> {
     let (days, clock) = text.split_once('-').unwrap_or(("0", text));
     let mut seconds = days.parse::<u64>().map_err(|_| wrong())?;
     let parts: Vec<_> = clock.split(':').collect();
-    let [hours, minutes, rest] = parts[..] else { return Err(wrong()) };
+    let [hours, minutes, rest] = parts[..] else {
+        return Err(wrong());
+    };
     for (part, factor, limit) in [(hours, 24, u64::MAX), (minutes, 60, 60), (rest, 60, 60)] {
         let number: u64 = part.parse().map_err(|_| wrong())?;
         if number >= limit {

@@ -6,11 +6,11 @@ use ::hdf5::FileBuilder;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::adapters::hdf5::create::Message;
+use crate::adapters::hdf5::failed;
 use crate::adapters::hdf5::ffi::{Transfer, write_rows};
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::layout::{self, attribute};
 use crate::adapters::hdf5::result_reader::ResultReader;
-use crate::adapters::hdf5::failed;
 use crate::domain::error::{Error, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
@@ -49,7 +49,9 @@ fn describe(name: &str, recorded: &str, given: &str, reader: &ResultReader) -> S
         attribute::PARAMETERS => different_parameter(recorded, given),
         attribute::INPUT_FINGERPRINT => format!(
             "another input: its geometry is not that of {}, for which the result was created",
-            reader.attribute(attribute::INPUT).unwrap_or("the recorded input")
+            reader
+                .attribute(attribute::INPUT)
+                .unwrap_or("the recorded input")
         ),
         attribute::LEVEL_OF_THEORY => format!("level of theory {recorded:?}, not {given:?}"),
         _ => format!("{name} {recorded}, not {given}"),
@@ -73,7 +75,13 @@ fn different_parameter(recorded: &str, given: &str) -> String {
         .find(|key| old.get(*key) != new.get(*key))
         .map_or_else(
             || "other parameters".into(),
-            |key| format!("parameter {key} {}, not {}", text(&old, key), text(&new, key)),
+            |key| {
+                format!(
+                    "parameter {key} {}, not {}",
+                    text(&old, key),
+                    text(&new, key)
+                )
+            },
         )
 }
 
@@ -95,12 +103,21 @@ pub fn intent(config: &RunConfig, selected: &FrameSet) -> String {
     if !config.overwrite && config.retry.is_empty() {
         return String::new();
     }
-    let text = format!("{} {:?} {}", config.overwrite, config.retry, selected.encode());
+    let text = format!(
+        "{} {:?} {}",
+        config.overwrite,
+        config.retry,
+        selected.encode()
+    );
     format!("{:016x}", xxh3_64(text.as_bytes()))
 }
 
 /// Compares the selection with the states on disk.
-pub fn standing(reader: &ResultReader, config: &RunConfig, selected: &FrameSet) -> Result<Standing> {
+pub fn standing(
+    reader: &ResultReader,
+    config: &RunConfig,
+    selected: &FrameSet,
+) -> Result<Standing> {
     let history = reader.history()?;
     let intent = intent(config, selected);
     let goes_on = history
@@ -142,12 +159,20 @@ pub fn reset(path: &Path, reader: &ResultReader, frames: &FrameSet) -> Result<()
     let write = Transfer::Independent;
     let (status, message) = (dataset(layout::STATUS)?, dataset(layout::MESSAGE)?);
     for_blocks(frames, |block, n| {
-        write_rows(&status, block.runs(), &vec![Status::Undefined.code(); n], write)?;
+        write_rows(
+            &status,
+            block.runs(),
+            &vec![Status::Undefined.code(); n],
+            write,
+        )?;
         write_rows(&message, block.runs(), &vec![Message::default(); n], write)
     })?;
     file.flush().map_err(doing())?;
     sync(path)?;
-    let (energy, stress) = (dataset(&value(layout::ENERGY))?, dataset(&value(layout::STRESS))?);
+    let (energy, stress) = (
+        dataset(&value(layout::ENERGY))?,
+        dataset(&value(layout::STRESS))?,
+    );
     let (forces, checksum) = (dataset(&value(layout::FORCES))?, dataset(layout::CHECKSUM)?);
     for_blocks(frames, |block, n| {
         write_rows(&energy, block.runs(), &vec![f64::NAN; n], write)?;
@@ -164,7 +189,10 @@ fn value(group: &str) -> String {
     format!("{group}/value")
 }
 
-fn for_blocks(frames: &FrameSet, mut each: impl FnMut(&FrameSet, usize) -> Result<()>) -> Result<()> {
+fn for_blocks(
+    frames: &FrameSet,
+    mut each: impl FnMut(&FrameSet, usize) -> Result<()>,
+) -> Result<()> {
     let mut rest = frames.clone();
     while !rest.is_empty() {
         let block = rest.split_front(BLOCK);

@@ -136,7 +136,9 @@ fn select(config: &RunConfig, frames: u64) -> Result<FrameSet> {
             .resolve(frames)
             .map_err(|e| Error::usage(format!("--frames: {e} ({})", config.input.display())))?,
     };
-    Ok(config.chunk.map_or_else(|| selected.clone(), |chunk| chunk.of(&selected)))
+    Ok(config
+        .chunk
+        .map_or_else(|| selected.clone(), |chunk| chunk.of(&selected)))
 }
 
 /// What rank 0 keeps to itself.
@@ -155,7 +157,12 @@ struct Job {
 
 impl Job {
     fn encode(&self) -> String {
-        let Self { created, run_number, troubled, pending } = self;
+        let Self {
+            created,
+            run_number,
+            troubled,
+            pending,
+        } = self;
         format!("{created} {run_number} {troubled} {}", pending.encode())
     }
 
@@ -189,7 +196,11 @@ fn prepare(config: &RunConfig, input: &mut Input, selected: &FrameSet) -> Result
     });
     let species = input.species_present(&standing.pending)?;
     config.factory.check_species(&species).map_err(|e| {
-        Error::failure(format!("{}: calculator {}: {e}", config.input.display(), config.calculator.name))
+        Error::failure(format!(
+            "{}: calculator {}: {e}",
+            config.input.display(),
+            config.calculator.name
+        ))
     })?;
     let mut attributes = identity;
     if created {
@@ -245,11 +256,13 @@ fn refuse_same_file(config: &RunConfig) -> Result<()> {
 /// All ranks write the attributes into the new file, then rank 0 gives it its name.
 fn give_birth(
     config: &RunConfig,
-    file: (RawCommunicator, RawInfo),
+    file: (RawCommunicator, Option<RawInfo>),
     ranks: &mut MpiRanks,
     attributes: Option<&Vec<(&'static str, String)>>,
 ) -> Result<()> {
-    let text = attributes.map_or_else(String::new, |a| serde_json::to_string(a).unwrap_or_default());
+    let text = attributes.map_or_else(String::new, |a| {
+        serde_json::to_string(a).unwrap_or_default()
+    });
     let text = ranks.tell(0, &text);
     let attributes: Vec<(String, String)> = serde_json::from_str(&text)
         .map_err(|e| Error::failure(format!("rank 0 sent unreadable attributes: {e}")))?;
@@ -257,7 +270,9 @@ fn give_birth(
     let born = together(ranks, open_parallel(&temporary, file.0, file.1)).and_then(|file| {
         let written = create::write_attributes(&file, &attributes);
         together(ranks, written)?;
-        let closed = file.close().map_err(crate::adapters::hdf5::failed("cannot close the new result"));
+        let closed = file
+            .close()
+            .map_err(crate::adapters::hdf5::failed("cannot close the new result"));
         together(ranks, closed)?;
         on_first_rank(ranks, || create::publish(&config.result))
     });
@@ -271,12 +286,14 @@ fn give_birth(
 fn open_sink(
     setting: &Setting<'_>,
     ranks: &mut MpiRanks,
-    file: (RawCommunicator, RawInfo),
+    file: (RawCommunicator, Option<RawInfo>),
     lock: Option<Lock>,
     job: &Job,
     intent: String,
 ) -> Result<ResultSink> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let run = Run {
         number: job.run_number,
         started: now.as_secs_f64() - setting.started.elapsed().as_secs_f64(),
@@ -287,7 +304,13 @@ fn open_sink(
         intent,
         ..Run::default()
     };
-    let sink = ResultSink::open(&setting.config.result, file, setting.config.transfer, lock, run);
+    let sink = ResultSink::open(
+        &setting.config.result,
+        file,
+        setting.config.transfer,
+        lock,
+        run,
+    );
     together(ranks, sink)
 }
 
@@ -312,7 +335,12 @@ fn compute(
     };
     let planned = job.pending.len();
     let share = EqualShares.share(&job.pending, ranks.rank(), ranks.size());
-    tracing::debug!(frames = share.len(), threads = settings.threads, host = lock::host(), "share");
+    tracing::debug!(
+        frames = share.len(),
+        threads = settings.threads,
+        host = lock::host(),
+        "share"
+    );
     if ranks.rank() == 0 {
         tracing::info!(
             "{}: {} frames to compute with {} on {} ranks x {} threads",
@@ -349,14 +377,22 @@ fn deadline(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Option<Durati
         // One rank asks the batch system.
         Walltime::Auto => {
             let mine = on_first_rank(ranks, || Ok(walltime::left()))?.flatten();
-            let told = ranks.tell(0, &mine.map_or_else(String::new, |t| t.as_secs().to_string()));
+            let told = ranks.tell(
+                0,
+                &mine.map_or_else(String::new, |t| t.as_secs().to_string()),
+            );
             let left = told.parse().ok().map(Duration::from_secs);
             left.map(|left| started.elapsed() + left)
         }
     };
     let Some(end) = left else { return Ok(None) };
-    let reserve = config.stop_before.unwrap_or_else(|| (end / 10).min(Duration::from_secs(60)));
-    tracing::info!("walltime ends in {:.0?}; stopping {reserve:.0?} before", end.saturating_sub(started.elapsed()));
+    let reserve = config
+        .stop_before
+        .unwrap_or_else(|| (end / 10).min(Duration::from_secs(60)));
+    tracing::info!(
+        "walltime ends in {:.0?}; stopping {reserve:.0?} before",
+        end.saturating_sub(started.elapsed())
+    );
     Ok(Some(end.saturating_sub(reserve)))
 }
 
@@ -364,7 +400,9 @@ impl Setting<'_> {
     /// Worker threads of this rank: as asked, or the cores it may use.
     fn threads(&self) -> usize {
         let local = self.world.local_ranks();
-        self.config.threads.unwrap_or_else(|| cores::for_each_rank(local))
+        self.config
+            .threads
+            .unwrap_or_else(|| cores::for_each_rank(local))
     }
 }
 

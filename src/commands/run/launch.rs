@@ -42,7 +42,10 @@ pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
 fn run(args: &RunArgs, talk: &Talk, world: &World, started: Instant) -> Result<Outcome> {
     let mut ranks = world.ranks();
     let rank = ranks.rank();
-    let trace = args.trace.as_ref().map(|folder| logging::trace_file(folder, rank));
+    let trace = args
+        .trace
+        .as_ref()
+        .map(|folder| logging::trace_file(folder, rank));
     let trace = together(&mut ranks, trace.transpose())?;
     logging::start(talk, Some(rank), trace);
     // Every line of this rank carries its number.

@@ -76,7 +76,8 @@ impl Watch {
 
 fn make_bar(planned: u64) -> ProgressBar {
     let bar = ProgressBar::new(planned);
-    let template = "{bar:30} {percent:>3}% {human_pos}/{human_len} frames {per_sec} ETA {eta} {msg}";
+    let template =
+        "{bar:30} {percent:>3}% {human_pos}/{human_len} frames {per_sec} ETA {eta} {msg}";
     if let Ok(style) = BarStyle::with_template(template) {
         bar.set_style(style);
     }
@@ -94,7 +95,11 @@ impl Observer for Watch {
     fn committed(&mut self, progress: &Progress) {
         self.committed = progress.committed.total();
         self.failed = progress.committed.troubled();
-        tracing::debug!(commit = progress.commits, committed = self.committed, "committed");
+        tracing::debug!(
+            commit = progress.commits,
+            committed = self.committed,
+            "committed"
+        );
         if let Some(bar) = &self.bar {
             bar.set_position(bar.position().max(self.committed));
             bar.set_message(failed_words(self.failed));
@@ -116,7 +121,12 @@ impl Observer for Watch {
 }
 
 /// The final summary, on standard output.
-pub fn print_summary(summary: &Summary, config: &RunConfig, selected: u64, left: u64) -> Result<()> {
+pub fn print_summary(
+    summary: &Summary,
+    config: &RunConfig,
+    selected: u64,
+    left: u64,
+) -> Result<()> {
     let progress = &summary.progress;
     let seconds = progress.elapsed.as_secs_f64();
     let frames = progress.committed.total();
@@ -127,7 +137,11 @@ pub fn print_summary(summary: &Summary, config: &RunConfig, selected: u64, left:
         .map(|s| format!("{} {}", thousands(progress.committed.get(*s)), s.name()))
         .collect();
     let result = config.result.display();
-    let what = if by_status.is_empty() { "no frame computed".into() } else { by_status.join(", ") };
+    let what = if by_status.is_empty() {
+        "no frame computed".into()
+    } else {
+        by_status.join(", ")
+    };
     output::print(&format!(
         "{result}: {what}; {} of {} selected frames left\n  \
          wall     {} ({:.1} frames/s) on {} x {} = {threads}\n  \
@@ -161,16 +175,25 @@ pub fn print_nothing_to_do(config: &RunConfig, selected: u64, troubled: u64) -> 
             thousands(troubled)
         ),
     };
-    output::print(&format!("{}: {what}; 0 frames computed", config.result.display()))
+    output::print(&format!(
+        "{}: {what}; 0 frames computed",
+        config.result.display()
+    ))
 }
 
 fn plural(n: usize, word: &str) -> String {
-    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
+    if n == 1 {
+        format!("1 {word}")
+    } else {
+        format!("{n} {word}s")
+    }
 }
 
 /// The final summary as JSON.
 pub fn write_metrics(summary: &Summary, config: &RunConfig) -> Result<()> {
-    let Some(path) = &config.metrics else { return Ok(()) };
+    let Some(path) = &config.metrics else {
+        return Ok(());
+    };
     let ranks: Vec<_> = summary
         .ranks
         .iter()

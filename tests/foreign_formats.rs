@@ -1,0 +1,193 @@
+//! Formats of other programs through chemfiles: cells, velocities, species from elsewhere, and what is said
+//! without them.
+
+use std::fs;
+use std::path::Path;
+
+use framewise::adapters::source::{Detail, FrameStream, SourceFrame};
+use framewise::adapters::trajectory_files::{Hints, open};
+
+fn hints(species: Option<&str>) -> Hints {
+    Hints::new(None, species).unwrap()
+}
+
+fn read_all(path: &Path, hints: &Hints) -> framewise::domain::error::Result<Vec<SourceFrame>> {
+    let mut stream: Box<dyn FrameStream> = open(path, hints)?;
+    let mut frame = SourceFrame::default();
+    let mut frames = Vec::new();
+    while stream.read(&mut frame, Detail::Full)? {
+        frames.push(frame.clone());
+    }
+    Ok(frames)
+}
+
+#[test]
+fn files_that_are_not_for_import_are_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, expected) in [
+        (
+            "a.xyz.gz",
+            &b"\x1f\x8b"[..],
+            "is compressed; decompress it first",
+        ),
+        ("a.h5", b"\x89HDF\r\n\x1a\n", "is HDF5 already"),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let error = read_all(&path, &hints(None)).unwrap_err();
+        assert!(error.message.contains(expected), "{error}");
+    }
+    let error = read_all(&folder.path().join("absent.xyz"), &hints(None)).unwrap_err();
+    assert!(
+        error
+            .message
+            .contains("absent.xyz: cannot be read: No such file"),
+        "{error}"
+    );
+    let unnamed = folder.path().join("HISTORY");
+    fs::write(&unnamed, "1\n\nHe 0 0 0\n").unwrap();
+    assert_eq!(read_all(&unnamed, &hints(None)).unwrap().len(), 1);
+}
+
+#[cfg(not(feature = "chemfiles"))]
+#[test]
+fn without_chemfiles_the_message_says_how_to_build_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pdb");
+    fs::write(&path, "END\n").unwrap();
+    let error = read_all(&path, &hints(None)).unwrap_err();
+    assert!(error.message.contains("--features chemfiles"), "{error}");
+}
+
+#[cfg(feature = "chemfiles")]
+mod with_chemfiles {
+    use super::*;
+    use chemfiles::{Atom, Frame, Trajectory, UnitCell};
+
+    /// Three frames of water and argon in a triclinic cell, written by chemfiles itself.
+    fn write(path: &Path) {
+        let mut trajectory = Trajectory::open(path, 'w').unwrap();
+        for k in 0..3_u32 {
+            let mut frame = Frame::new();
+            frame.set_cell(&UnitCell::triclinic(
+                [10.0, 11.0, 12.0],
+                [80.0, 95.0, 100.0],
+            ));
+            frame.add_velocities();
+            for (n, symbol) in ["O", "H", "H", "Ar"].iter().enumerate() {
+                let x = n as f64 + f64::from(k) * 0.25;
+                frame.add_atom(&Atom::new(*symbol), [x, 2.0 * x, 0.5], [0.125, 0.0, -0.5]);
+            }
+            frame.set_step(100 * k as usize);
+            trajectory.write(&frame).unwrap();
+        }
+    }
+
+    /// Lengths and angles (degrees) of a cell given by rows.
+    fn shape(cell: [[f64; 3]; 3]) -> [f64; 6] {
+        use framewise::domain::cell::{dot, norm};
+        let [a, b, c] = cell;
+        let angle = |u, v| (dot(u, v) / norm(u) / norm(v)).acos().to_degrees();
+        [
+            norm(a),
+            norm(b),
+            norm(c),
+            angle(b, c),
+            angle(a, c),
+            angle(a, b),
+        ]
+    }
+
+    #[test]
+    fn formats_keep_positions_cells_and_species() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, species, has_velocities, tolerance) in [
+            ("a.pdb", None, false, 2e-3),
+            ("a.nc", Some("O,H:2,Ar"), true, 1e-5),
+            ("a.xtc", Some("O,H:2,Ar"), false, 2e-2),
+            ("a.trr", Some("O,H:2,Ar"), true, 1e-5),
+            ("a.dcd", Some("8,1,1,18"), false, 1e-5),
+            ("a.lammpstrj", Some("O,H:2,Ar"), true, 1e-5),
+        ] {
+            let path = folder.path().join(name);
+            write(&path);
+            let frames = read_all(&path, &hints(species)).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(frames.len(), 3, "{name}");
+            for (k, frame) in frames.iter().enumerate() {
+                assert_eq!(frame.species, [8, 1, 1, 18], "{name}");
+                assert_eq!(frame.cell.periodic, [true; 3], "{name}");
+                let expected = [10.0, 11.0, 12.0, 80.0, 95.0, 100.0];
+                for (found, expected) in shape(frame.cell.vectors).iter().zip(expected) {
+                    assert!(
+                        (found - expected).abs() < 10.0 * tolerance,
+                        "{name}: {:?}",
+                        frame.cell
+                    );
+                }
+                for (n, r) in frame.positions.iter().enumerate() {
+                    let x = n as f64 + k as f64 * 0.25;
+                    for (found, expected) in r.iter().zip([x, 2.0 * x, 0.5]) {
+                        assert!(
+                            (found - expected).abs() < tolerance,
+                            "{name} frame {k}: {r:?}"
+                        );
+                    }
+                }
+                let velocity = frame.columns.iter().any(|c| c.name == "velocity");
+                assert_eq!(velocity, has_velocities, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn missing_species_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dcd, pdb) = (folder.path().join("a.dcd"), folder.path().join("a.pdb"));
+        write(&dcd);
+        write(&pdb);
+        let error = read_all(&dcd, &hints(None)).unwrap_err();
+        assert!(
+            error
+                .message
+                .contains("frame 0: atom 0 has no chemical element")
+                && error
+                    .message
+                    .contains("--topology FILE or --species Ar,Ar,...|Ar:4"),
+            "{error}"
+        );
+        let error = read_all(&dcd, &hints(Some("Ar:3"))).unwrap_err();
+        assert!(
+            error.message.contains("4 atoms, but --species names 3"),
+            "{error}"
+        );
+        let with_topology = Hints::new(Some(pdb), None).unwrap();
+        assert_eq!(
+            read_all(&dcd, &with_topology).unwrap()[2].species,
+            [8, 1, 1, 18]
+        );
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_with_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pdb");
+        write(&path);
+        let text = fs::read_to_string(&path).unwrap();
+        let second = text
+            .match_indices("ATOM")
+            .nth(5)
+            .or(text.match_indices("HETATM").nth(5));
+        let (at, _) = second.unwrap();
+        let mut bytes = text.into_bytes();
+        bytes[at + 30..at + 38].copy_from_slice(b"  1.x00 ");
+        fs::write(&path, bytes).unwrap();
+        let message = read_all(&path, &hints(None))
+            .map(|f| f.len())
+            .unwrap_err()
+            .message;
+        assert!(
+            message.contains("a.pdb: frame 1: ") && !message.contains('\n'),
+            "{message}"
+        );
+    }
+}
