@@ -5,12 +5,17 @@
 pub mod calculators;
 #[cfg(feature = "chemfiles")]
 pub mod chemfiles;
+pub mod cores;
+pub mod environment;
 pub mod extxyz;
 pub mod hdf5;
 pub mod lock;
+pub mod machine;
 pub mod mpi;
 pub mod signals;
 pub mod source;
 pub mod trajectory_files;
 pub mod walltime;
 pub mod whole_file;
+#[cfg(feature = "xtb")]
+pub mod xtb;

@@ -1,4 +1,57 @@
-//! Top floor: one file per verb.
+//! Top floor: one file per verb. Each owns its arguments.
 
+pub mod calculators;
+pub mod cli;
+pub mod doctor;
 pub mod export;
 pub mod import;
+pub mod logging;
+pub mod output;
+pub mod run;
+pub mod status;
+pub mod table;
+pub mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::domain::error::{Error, Kind};
+
+use cli::{Cli, Verb};
+
+/// Parses the command line, runs the verb and turns its outcome into the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return run::launch::explain_usage(&error),
+    };
+    let outcome = match &cli.verb {
+        // `run` says its errors itself: on one rank of many.
+        Verb::Run(args) => return run::launch::execute(args, &cli.talk),
+        verb => {
+            logging::start(&cli.talk, None, None);
+            match verb {
+                Verb::Import(args) => import::execute(args).map(|()| ExitCode::SUCCESS),
+                Verb::Export(args) => export::execute(args).map(|()| ExitCode::SUCCESS),
+                Verb::Status(args) => status::execute(args),
+                Verb::Verify(args) => verify::execute(args),
+                Verb::Calculators(args) => calculators::execute(args),
+                Verb::Doctor(args) => doctor::execute(args),
+                Verb::Run(_) => unreachable!("handled above"),
+            }
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        say(&error);
+        ExitCode::from(error.exit_code())
+    })
+}
+
+/// The one line of an error.
+pub fn say(error: &Error) {
+    eprintln!("error: {error}");
+    if error.kind == Kind::Usage {
+        eprintln!("try `framewise --help` or `framewise VERB --help`");
+    }
+}

@@ -482,7 +482,7 @@ fn relative(input: &Path, result: &Path) -> String {
 
 /// The attributes of the job, in the order they are written. Collective over an MPI file: every rank writes the
 /// same values.
-pub fn write_attributes(file: &File, attributes: &[(&str, String)]) -> Result<()> {
+pub fn write_attributes(file: &File, attributes: &[(String, String)]) -> Result<()> {
     let ours = file
         .group(layout::FRAMEWISE)
         .map_err(failed("cannot write attributes"))?;

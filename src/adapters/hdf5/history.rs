@@ -12,7 +12,7 @@ use super::ffi::{self, Transfer};
 /// Number of slots; the newest run overwrites the oldest.
 pub const SLOTS: usize = 256;
 /// Bytes of a slot.
-pub const SLOT_BYTES: usize = 256;
+pub const SLOT_BYTES: usize = 320;
 
 /// One slot as stored.
 pub type Slot = FixedUnicode<SLOT_BYTES>;
@@ -38,6 +38,9 @@ pub struct Run {
     pub threads: usize,
     /// Host of rank 0.
     pub host: String,
+    /// What a run that forgot results set out to do, see `commands::run::existing::intent`; empty for others.
+    #[serde(default)]
+    pub intent: String,
 }
 
 impl Run {
@@ -49,7 +52,7 @@ impl Run {
     /// The stored form; the host is cut so that it always fits.
     pub fn encode(&self) -> Slot {
         let mut run = self.clone();
-        run.host.truncate(run.host.floor_char_boundary(48));
+        run.host.truncate(run.host.floor_char_boundary(64));
         run.elapsed = (run.elapsed * 1e3).round() / 1e3;
         run.started = (run.started * 1e3).round() / 1e3;
         let text = serde_json::to_string(&run).unwrap_or_default();
@@ -108,6 +111,7 @@ mod tests {
             ranks: 1_000_000,
             threads: 1024,
             host: "n".repeat(200),
+            intent: "0123456789abcdef".into(),
         };
         let text = run.encode();
         let back: Run = serde_json::from_str(text.as_str()).unwrap();

@@ -31,7 +31,7 @@ pub const CHECKSUM: &str = "/parameters/framewise/checksum";
 pub const SECONDS: &str = "/parameters/framewise/seconds";
 /// (F) text of [`MESSAGE_BYTES`]: why a frame failed.
 pub const MESSAGE: &str = "/parameters/framewise/message";
-/// (256) text of 256 bytes: one JSON line per run, the newest overwriting the oldest.
+/// (256) text of 320 bytes: one JSON line per run, the newest overwriting the oldest.
 pub const HISTORY: &str = "/parameters/framewise/history";
 
 /// Bytes of one stored message; longer ones are cut.

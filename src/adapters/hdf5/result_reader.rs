@@ -245,6 +245,13 @@ impl ResultReader {
         Ok(rows)
     }
 
+    /// Rows of the forces that belong to `frames`, and how many atoms that is.
+    pub fn force_rows(&self, frames: &FrameSet) -> Result<(FrameSet, usize)> {
+        let mut offsets = Vec::new();
+        let rows = self.atom_rows(frames, &mut offsets)?;
+        Ok((rows, offsets.last().copied().unwrap_or(0)))
+    }
+
     /// Reads geometry and results of `frames`.
     pub fn read(
         &mut self,

@@ -40,11 +40,11 @@ pub struct ResultSink {
 }
 
 /// Opens a file over MPI for reading and writing. Collective.
-pub fn open_parallel(path: &Path, world: RawCommunicator, info: RawInfo) -> Result<File> {
+pub fn open_parallel(path: &Path, world: RawCommunicator, info: Option<RawInfo>) -> Result<File> {
     let mut builder = FileBuilder::new();
     builder.with_fapl(|fapl| {
         fapl.libver_earliest()
-            .mpio(world, Some(info))
+            .mpio(world, info)
             .all_coll_metadata_ops(true)
             .coll_metadata_write(true)
     });
@@ -57,7 +57,7 @@ impl ResultSink {
     /// Opens the result on all ranks. Collective. `lock` on rank 0 only, `run` the same on every rank.
     pub fn open(
         path: &Path,
-        (world, info): (RawCommunicator, RawInfo),
+        (world, info): (RawCommunicator, Option<RawInfo>),
         transfer: Transfer,
         lock: Option<Lock>,
         run: Run,

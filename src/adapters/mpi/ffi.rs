@@ -9,13 +9,13 @@ pub type RawCommunicator = mpi_sys::MPI_Comm;
 /// `MPI_Info`.
 pub type RawInfo = mpi_sys::MPI_Info;
 
-/// A new `MPI_Info`, freed with the process.
-pub fn info(hints: &[(String, String)]) -> Result<RawInfo> {
+/// A new `MPI_Info`, freed with the process; `None` without hints.
+pub fn info(hints: &[(String, String)]) -> Result<Option<RawInfo>> {
+    if hints.is_empty() {
+        return Ok(None);
+    }
     // SAFETY: reading a constant that the MPI headers define; valid at any time.
     let mut info = unsafe { mpi_sys::RSMPI_INFO_NULL };
-    if hints.is_empty() {
-        return Ok(info);
-    }
     // SAFETY: MPI is initialised (callers hold a `World`); `info` is a valid place for the handle.
     let code = unsafe { mpi_sys::MPI_Info_create(&raw mut info) };
     check(code, "MPI_Info_create")?;
@@ -29,7 +29,7 @@ pub fn info(hints: &[(String, String)]) -> Result<RawInfo> {
         let code = unsafe { mpi_sys::MPI_Info_set(info, k.as_ptr(), v.as_ptr()) };
         check(code, "MPI_Info_set")?;
     }
-    Ok(info)
+    Ok(Some(info))
 }
 
 fn check(code: std::ffi::c_int, what: &str) -> Result<()> {

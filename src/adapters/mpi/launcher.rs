@@ -16,6 +16,13 @@ const SIZES: [(&str, &str); 4] = [
     ("SLURM_STEP_NUM_TASKS", "srun"),
 ];
 
+/// The rank that the launcher gave this process, before MPI is up; `None` without a launcher.
+pub fn promised_rank() -> Option<usize> {
+    ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok()?.trim().parse().ok())
+}
+
 /// Compares the size of the world with what launchers say in the environment.
 pub fn check(size: usize, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
     for (name, launcher) in SIZES {

@@ -81,7 +81,7 @@ pub fn library_version() -> String {
 }
 
 /// Hints for MPI-IO (`MPI_Info`), from `key=value` pairs.
-pub fn info(hints: &[(String, String)]) -> Result<RawInfo> {
+pub fn info(hints: &[(String, String)]) -> Result<Option<RawInfo>> {
     ffi::info(hints)
 }
 
@@ -194,6 +194,10 @@ impl Ranks for MpiRanks {
         let root = self.world.process_at_rank(from as i32);
         let mut length = text.len() as u64;
         root.broadcast_into(&mut length);
+        // Open MPI refuses a broadcast of nothing.
+        if length == 0 {
+            return String::new();
+        }
         let mut bytes = if self.rank() == from {
             text.as_bytes().to_vec()
         } else {

@@ -252,7 +252,7 @@ impl Calculator for LennardJones {
         });
         // Repulsion beyond all bounds, or 0/0: look why, now that it costs nothing to others.
         let energy = sums.energy();
-        if !(energy < kernel::UNBOUNDED)
+        if (energy.is_nan() || energy >= kernel::UNBOUNDED)
             && let Some(failure) = self.coincident(frame)
         {
             return Err(failure);

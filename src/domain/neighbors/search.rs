@@ -183,11 +183,11 @@ impl NeighborSearch {
         // other image than the nearest can be that near.
         let one_image =
             (0..3).all(|k| !lattice.periodic[k] || lattice.heights[k] >= 2.000_000_1 * self.cutoff);
-        // A nearest image costs about half as much again as a fixed one.
+        // A nearest image costs more than a fixed one.
         let factor = if lattice.periodic == [false; 3] {
-            0.5
+            0.7
         } else {
-            0.75
+            1.0
         };
         self.scheme = if one_image && factor * atoms as f64 + 4.0 <= best {
             Scheme::AllPairs
@@ -203,10 +203,8 @@ impl NeighborSearch {
         for (at, z) in self.species.iter().enumerate() {
             rank[usize::from(*z)] = at;
         }
-        let bins = match self.scheme {
-            Scheme::AllPairs => 1,
-            Scheme::Grid => self.grid.bins.iter().product(),
-        };
+        // All pairs gain by it too: eight consecutive atoms near each other are often all beyond the cutoff.
+        let bins = self.grid.bins.iter().product::<usize>();
         self.starts.clear();
         self.starts.resize(self.species.len() * bins + 1, 0);
         self.keys.clear();
@@ -218,10 +216,7 @@ impl NeighborSearch {
             }
         });
         for (z, place) in frame.species.iter().zip(&self.places) {
-            let bin = match self.scheme {
-                Scheme::AllPairs => 0,
-                Scheme::Grid => self.grid.bin([0, 1, 2].map(|k| place[k] * scale[k])),
-            };
+            let bin = self.grid.bin([0, 1, 2].map(|k| place[k] * scale[k]));
             let key = rank[usize::from(*z)] * bins + bin;
             self.keys.push(key);
             self.starts[key] += 1;
@@ -321,8 +316,10 @@ impl NeighborSearch {
         } else {
             Image::Nearest
         };
-        let range =
-            |a: usize| -> Range<usize> { self.starts[a] as usize..self.starts[a + 1] as usize };
+        let bins = self.grid.bins.iter().product::<usize>();
+        let range = |a: usize| -> Range<usize> {
+            self.starts[a * bins] as usize..self.starts[(a + 1) * bins] as usize
+        };
         for a in 0..species {
             for b in a..species {
                 visit(Block {

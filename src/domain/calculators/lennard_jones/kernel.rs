@@ -187,26 +187,39 @@ fn add<const NEAREST: bool, const DIAGONAL: bool>(
                 else {
                     break;
                 };
+                let (mut e, mut px, mut py, mut pz) = ([0.0; LANES], *fxj, *fyj, *fzj);
+                let (mut qx, mut qy, mut qz) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
                 for k in 0..LANES {
-                    let within = (r2[k] < cutoff2) & (LANE[k] < count);
                     // Zero beyond the cutoff makes everything that follows zero.
-                    let inverse = if within { 1.0 / r2[k] } else { 0.0 };
+                    let reciprocal = 1.0 / r2[k];
+                    #[allow(clippy::needless_bitwise_bool)] // no branch
+                    let within = (r2[k] < cutoff2) & (LANE[k] < count);
+                    let inverse = if within { reciprocal } else { 0.0 };
+                    let shifted = if within { offset } else { 0.0 };
                     let r6 = inverse * inverse * inverse;
-                    energy[k] += r6 * (c12 * r6 - c6) - if within { offset } else { 0.0 };
+                    e[k] = r6 * (c12 * r6 - c6) - shifted;
                     let f = r6 * (d12 * r6 - d6) * inverse;
-                    let (px, py, pz) = (f * dx[k], f * dy[k], f * dz[k]);
-                    on_i[0][k] += px;
-                    on_i[1][k] += py;
-                    on_i[2][k] += pz;
-                    fxj[k] += px;
-                    fyj[k] += py;
-                    fzj[k] += pz;
-                    virial[0][k] += px * dx[k];
-                    virial[1][k] += py * dy[k];
-                    virial[2][k] += pz * dz[k];
-                    virial[3][k] += py * dz[k];
-                    virial[4][k] += px * dz[k];
-                    virial[5][k] += px * dy[k];
+                    qx[k] = f * dx[k];
+                    qy[k] = f * dy[k];
+                    qz[k] = f * dz[k];
+                    px[k] += qx[k];
+                    py[k] += qy[k];
+                    pz[k] += qz[k];
+                }
+                (*fxj, *fyj, *fzj) = (px, py, pz);
+                for k in 0..LANES {
+                    energy[k] += e[k];
+                    on_i[0][k] += qx[k];
+                    on_i[1][k] += qy[k];
+                    on_i[2][k] += qz[k];
+                }
+                for k in 0..LANES {
+                    virial[0][k] += qx[k] * dx[k];
+                    virial[1][k] += qy[k] * dy[k];
+                    virial[2][k] += qz[k] * dz[k];
+                    virial[3][k] += qy[k] * dz[k];
+                    virial[4][k] += qx[k] * dz[k];
+                    virial[5][k] += qx[k] * dy[k];
                 }
             }
             j += LANES;

@@ -1,0 +1,73 @@
+//! The command line as clap sees it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::{calculators, doctor, export, import, run, status, verify};
+
+/// Evaluates every frame of a trajectory with a calculator, on any number of MPI ranks, into one HDF5 file
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "\
+Examples:
+  framewise import md.xyz -o md.h5
+  mpiexec -n 4 framewise run md.h5 -o result.h5 --calculator lennard-jones \\
+      --param epsilon=0.0104 --param sigma=3.4 --param cutoff=8.5
+  framewise status result.h5
+  framewise export result.h5 -o train.extxyz
+
+Exit codes: 0 every selected frame completed; 1 error, nothing committed was lost; 2 usage;
+3 done, but some frames failed or did not converge; 75 stopped in good order before the end: run the same
+command again.")]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+
+    /// How much to say
+    #[command(flatten)]
+    pub talk: Talk,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Turn trajectories of other programs into H5MD
+    Import(import::ImportArgs),
+    /// Evaluate frames; the same command resumes
+    Run(Box<run::args::RunArgs>),
+    /// Counts by status, progress, rate, ETA, run history
+    Status(status::StatusArgs),
+    /// Check every completed frame against its checksum
+    Verify(verify::VerifyArgs),
+    /// Write completed frames with energy, forces and stress as extended XYZ
+    Export(export::ExportArgs),
+    /// Calculators, their parameters, and whether this build and machine have them
+    Calculators(calculators::CalculatorsArgs),
+    /// Look at MPI, HDF5, file system, threads: what is wrong and how to mend it
+    Doctor(doctor::DoctorArgs),
+}
+
+/// Options of every verb.
+#[derive(Clone, Debug, Args)]
+pub struct Talk {
+    /// Say more: -v for all ranks and details, -vv for everything
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+
+    /// Say only warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Format of log lines on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub log_format: LogFormat,
+}
+
+/// Format of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object per line
+    Json,
+}

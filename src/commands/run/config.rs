@@ -1,0 +1,347 @@
+//! What the typed arguments mean: validated, clap-free, the same on every rank.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::adapters::calculators;
+use crate::adapters::hdf5::create::Geometry;
+use crate::adapters::hdf5::ffi::Transfer;
+use crate::domain::calculator::{Availability, CalculatorKind, Factory};
+use crate::domain::error::{Error, Result};
+use crate::domain::parameters::{Parameters, did_you_mean};
+use crate::planning::selection::{Chunk, Selection};
+use crate::planning::status::Status;
+
+use super::args::RunArgs;
+
+/// How to show progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressStyle {
+    /// A bar on a terminal, log lines elsewhere.
+    Auto,
+    /// A bar.
+    Bar,
+    /// A log line a minute.
+    Log,
+    /// Nothing.
+    None,
+}
+
+/// When the job will be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walltime {
+    /// Ask the batch system, if there is one.
+    Auto,
+    /// So long after the start.
+    In(Duration),
+}
+
+/// A run, ready to start.
+pub struct RunConfig {
+    /// Trajectory.
+    pub input: PathBuf,
+    /// Result file.
+    pub result: PathBuf,
+    /// The calculator.
+    pub calculator: &'static CalculatorKind,
+    /// Its parameters.
+    pub parameters: Parameters,
+    /// Makes one calculator per worker.
+    pub factory: Arc<dyn Factory>,
+    /// Name under which results are stored.
+    pub level_of_theory: String,
+    /// Group of the input.
+    pub key: Option<String>,
+    /// Frames; `None`: all.
+    pub selection: Option<Selection>,
+    /// Part of the selection.
+    pub chunk: Option<Chunk>,
+    /// Compute completed frames again.
+    pub overwrite: bool,
+    /// States that are computed again.
+    pub retry: Vec<Status>,
+    /// Time between commits.
+    pub checkpoint_interval: Duration,
+    /// When the job will be ended.
+    pub walltime: Walltime,
+    /// Begin to stop this long before.
+    pub stop_before: Option<Duration>,
+    /// Compute threads per rank.
+    pub threads: Option<usize>,
+    /// Longest time for one frame.
+    pub frame_timeout: Option<Duration>,
+    /// Failed frames before the job is given up.
+    pub max_failures: Option<u64>,
+    /// Memory per rank in bytes.
+    pub max_memory: u64,
+    /// How ranks write.
+    pub transfer: Transfer,
+    /// MPI-IO hints.
+    pub hints: Vec<(String, String)>,
+    /// Positions in the result.
+    pub geometry: Geometry,
+    /// How to show progress.
+    pub progress: ProgressStyle,
+    /// Where to write the summary.
+    pub metrics: Option<PathBuf>,
+    /// Where to write traces.
+    pub trace: Option<PathBuf>,
+}
+
+/// Least memory with which a rank can work.
+const LEAST_MEMORY: u64 = 1 << 20;
+
+impl RunConfig {
+    /// Validates what was typed.
+    pub fn new(args: &RunArgs) -> Result<Self> {
+        let args = args.with_job_file()?;
+        let missing = |what: &str| {
+            Error::usage(format!(
+                "{what}; for example: framewise run md.h5 -o result.h5 --calculator null"
+            ))
+        };
+        let input = args.input.ok_or_else(|| missing("INPUT is missing"))?;
+        let result = args.output.ok_or_else(|| missing("-o RESULT is missing"))?;
+        let name = args
+            .calculator
+            .ok_or_else(|| missing("--calculator NAME is missing"))?;
+        let calculator = calculators::find(&name)?;
+        let typed = pairs("--param", &args.param)?;
+        let parameters = Parameters::parse(calculator.name, calculator.parameters, &typed)
+            .map_err(|e| Error::usage(e.to_string()))?;
+        if let Availability::Missing(why) = (calculator.availability)() {
+            return Err(Error::failure(format!(
+                "calculator {name} is not available: {why}"
+            )));
+        }
+        let factory = (calculator.factory)(&parameters).map_err(|e| Error::usage(e.to_string()))?;
+        let level_of_theory = args
+            .level_of_theory
+            .unwrap_or_else(|| (calculator.level_of_theory)(&parameters));
+        Ok(Self {
+            input,
+            result,
+            calculator,
+            parameters,
+            factory,
+            level_of_theory,
+            key: args.key,
+            selection: parsed("--frames", args.frames.as_deref())?,
+            chunk: parsed("--chunk", args.chunk.as_deref())?,
+            overwrite: args.overwrite,
+            retry: retry(args.retry.as_deref())?,
+            checkpoint_interval: duration(
+                "--checkpoint-interval",
+                args.checkpoint_interval.as_deref(),
+            )?
+            .unwrap_or(Duration::from_secs(60)),
+            walltime: walltime(args.walltime.as_deref())?,
+            stop_before: duration("--stop-before", args.stop_before.as_deref())?,
+            threads: threads(args.threads)?,
+            frame_timeout: duration("--frame-timeout", args.frame_timeout.as_deref())?,
+            max_failures: args.max_failures,
+            max_memory: memory(args.max_memory.as_deref())?,
+            transfer: choice(
+                "--io",
+                args.io.as_deref().unwrap_or("collective"),
+                &[
+                    ("collective", Transfer::Collective),
+                    ("independent", Transfer::Independent),
+                ],
+            )?,
+            hints: pairs("--hint", &args.hint)?,
+            geometry: choice(
+                "--geometry",
+                args.geometry.as_deref().unwrap_or("auto"),
+                &[
+                    ("auto", Geometry::Auto),
+                    ("copy", Geometry::Copy),
+                    ("link", Geometry::Link),
+                ],
+            )?,
+            progress: choice(
+                "--progress",
+                args.progress.as_deref().unwrap_or("auto"),
+                &[
+                    ("auto", ProgressStyle::Auto),
+                    ("bar", ProgressStyle::Bar),
+                    ("log", ProgressStyle::Log),
+                    ("none", ProgressStyle::None),
+                ],
+            )?,
+            metrics: args.metrics,
+            trace: args.trace,
+        })
+    }
+
+    /// The parameters as a JSON object, defaults included: what is stored and compared.
+    pub fn parameters_json(&self) -> String {
+        let map: serde_json::Map<_, _> = self
+            .parameters
+            .canonical()
+            .into_iter()
+            .map(|(k, v)| (k, serde_json::Value::from(v)))
+            .collect();
+        serde_json::Value::from(map).to_string()
+    }
+}
+
+fn pairs(flag: &str, typed: &[String]) -> Result<Vec<(String, String)>> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().into(), value.trim().into()))
+        }
+        _ => Err(Error::usage(format!(
+            "{flag} {text:?}: write it as key=value"
+        ))),
+    };
+    typed.iter().map(pair).collect()
+}
+
+fn parsed<T: FromStr<Err = String>>(flag: &str, text: Option<&str>) -> Result<Option<T>> {
+    text.map(|t| t.parse().map_err(|e| Error::usage(format!("{flag}: {e}"))))
+        .transpose()
+}
+
+fn choice<T: Copy>(flag: &str, typed: &str, known: &[(&str, T)]) -> Result<T> {
+    known
+        .iter()
+        .find(|(word, _)| *word == typed)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
+            let hint = did_you_mean(typed, words.iter().copied());
+            Error::usage(format!(
+                "{flag}: {typed:?} is not one of {}{hint}",
+                words.join(", ")
+            ))
+        })
+}
+
+fn retry(text: Option<&str>) -> Result<Vec<Status>> {
+    let known = [
+        ("failed", Status::Failed),
+        ("unconverged", Status::NotConverged),
+    ];
+    text.into_iter()
+        .flat_map(|t| t.split(','))
+        .map(|word| choice("--retry", word.trim(), &known))
+        .collect()
+}
+
+fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>> {
+    let Some(text) = text else { return Ok(None) };
+    // A bare number means seconds.
+    let parsed = match text.trim().parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => humantime::parse_duration(text.trim()).ok(),
+    };
+    match parsed {
+        Some(time) if !time.is_zero() => Ok(Some(time)),
+        _ => Err(Error::usage(format!(
+            "{flag}: {text:?} is not a time; write 90s, 2m or 1h 30m"
+        ))),
+    }
+}
+
+fn threads(typed: Option<usize>) -> Result<Option<usize>> {
+    match typed {
+        Some(0) => Err(Error::usage("--threads: at least 1")),
+        Some(n) if n > 1024 => Err(Error::usage(format!("--threads: {n} is more than 1024"))),
+        other => Ok(other),
+    }
+}
+
+fn memory(text: Option<&str>) -> Result<u64> {
+    let Some(text) = text else {
+        return Ok(512 << 20);
+    };
+    let size: bytesize::ByteSize = text.trim().parse().map_err(|_| {
+        Error::usage(format!(
+            "--max-memory: {text:?} is not a size; write 512MiB or 2GB"
+        ))
+    })?;
+    if size.as_u64() < LEAST_MEMORY {
+        return Err(Error::usage(format!(
+            "--max-memory: {text} is too little; at least 1MiB"
+        )));
+    }
+    Ok(size.as_u64())
+}
+
+/// `auto`, `HH:MM:SS`, `D-HH:MM:SS` as SLURM writes it, or a time like `90m`.
+fn walltime(text: Option<&str>) -> Result<Walltime> {
+    let text = text.unwrap_or("auto").trim();
+    if text == "auto" {
+        return Ok(Walltime::Auto);
+    }
+    let wrong = || Error::usage(format!("--walltime: {text:?} is neither auto nor HH:MM:SS"));
+    if !text.contains(':') {
+        return match duration("--walltime", Some(text)) {
+            Ok(Some(time)) => Ok(Walltime::In(time)),
+            _ => Err(wrong()),
+        };
+    }
+    let (days, clock) = text.split_once('-').unwrap_or(("0", text));
+    let mut seconds = days.parse::<u64>().map_err(|_| wrong())?;
+    let parts: Vec<_> = clock.split(':').collect();
+    let [hours, minutes, rest] = parts[..] else {
+        return Err(wrong());
+    };
+    for (part, factor, limit) in [(hours, 24, u64::MAX), (minutes, 60, 60), (rest, 60, 60)] {
+        let number: u64 = part.parse().map_err(|_| wrong())?;
+        if number >= limit {
+            return Err(wrong());
+        }
+        seconds = seconds
+            .checked_mul(factor)
+            .and_then(|s| s.checked_add(number))
+            .filter(|s| *s < 10 * 366 * 86400)
+            .ok_or_else(wrong)?;
+    }
+    Ok(Walltime::In(Duration::from_secs(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn walltimes_are_slurms() {
+        let seconds = |text| match walltime(Some(text)) {
+            Ok(Walltime::In(time)) => time.as_secs(),
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(seconds("01:02:03"), 3723);
+        assert_eq!(seconds("2-00:00:01"), 172_801);
+        assert_eq!(seconds("90m"), 5400);
+        assert_eq!(walltime(None), Ok(Walltime::Auto));
+        for wrong in ["1:2", "00:61:00", "x", "", "99999999999-00:00:00", "a:b:c"] {
+            assert!(walltime(Some(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_and_sizes_have_units_people_write() {
+        let time = |text| duration("--x", Some(text)).map(Option::unwrap_or_default);
+        assert_eq!(time("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(time("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(time("1h 30m"), Ok(Duration::from_secs(5400)));
+        for wrong in ["", "-1", "0", "nan", "inf", "1 parsec"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(memory(Some("2GB")), Ok(2_000_000_000));
+        assert_eq!(memory(Some("64MiB")), Ok(64 << 20));
+        assert!(memory(Some("1kB")).is_err() && memory(Some("much")).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_panic(text in "[-0-9:.a-zA-Z ]{0,20}") {
+            let _ = (walltime(Some(&text)), duration("--x", Some(&text)), memory(Some(&text)), retry(Some(&text)));
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A result file that is there already: is it of this job, what is left to do, what has to be done again.
+
+use std::path::Path;
+
+use ::hdf5::FileBuilder;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::adapters::hdf5::create::Message;
+use crate::adapters::hdf5::failed;
+use crate::adapters::hdf5::ffi::{Transfer, write_rows};
+use crate::adapters::hdf5::input::Input;
+use crate::adapters::hdf5::layout::{self, attribute};
+use crate::adapters::hdf5::result_reader::ResultReader;
+use crate::domain::error::{Error, Result};
+use crate::planning::frame_set::FrameSet;
+use crate::planning::status::Status;
+
+use super::config::RunConfig;
+
+/// Attributes that make the job, with their values.
+pub type Identity = Vec<(&'static str, String)>;
+
+/// What this run would record as its job.
+pub fn identity(config: &RunConfig, input: &Input, fingerprint: String) -> Identity {
+    vec![
+        (attribute::CALCULATOR, config.calculator.name.to_owned()),
+        (attribute::PARAMETERS, config.parameters_json()),
+        (attribute::LEVEL_OF_THEORY, config.level_of_theory.clone()),
+        (attribute::INPUT_FINGERPRINT, fingerprint),
+        (attribute::KEY, input.key()),
+        (attribute::INPUT, config.input.display().to_string()),
+    ]
+}
+
+/// The first difference between the recorded job and this one, in words. The input's path and group may change as
+/// long as the geometry is the same.
+pub fn difference(reader: &ResultReader, identity: &Identity) -> Option<String> {
+    identity
+        .iter()
+        .filter(|(name, _)| ![attribute::KEY, attribute::INPUT].contains(name))
+        .find_map(|(name, given)| {
+            let recorded = reader.attribute(name).unwrap_or_default();
+            (recorded != given).then(|| describe(name, recorded, given, reader))
+        })
+}
+
+fn describe(name: &str, recorded: &str, given: &str, reader: &ResultReader) -> String {
+    match name {
+        attribute::PARAMETERS => different_parameter(recorded, given),
+        attribute::INPUT_FINGERPRINT => format!(
+            "another input: its geometry is not that of {}, for which the result was created",
+            reader
+                .attribute(attribute::INPUT)
+                .unwrap_or("the recorded input")
+        ),
+        attribute::LEVEL_OF_THEORY => format!("level of theory {recorded:?}, not {given:?}"),
+        _ => format!("{name} {recorded}, not {given}"),
+    }
+}
+
+fn different_parameter(recorded: &str, given: &str) -> String {
+    type Map = serde_json::Map<String, serde_json::Value>;
+    let (Ok(old), Ok(new)) = (
+        serde_json::from_str::<Map>(recorded),
+        serde_json::from_str::<Map>(given),
+    ) else {
+        return format!("parameters {recorded}, not {given}");
+    };
+    let text = |map: &Map, key: &str| {
+        let value = map.get(key).and_then(|v| v.as_str());
+        value.map_or("not given".to_owned(), ToOwned::to_owned)
+    };
+    old.keys()
+        .chain(new.keys())
+        .find(|key| old.get(*key) != new.get(*key))
+        .map_or_else(
+            || "other parameters".into(),
+            |key| {
+                format!(
+                    "parameter {key} {}, not {}",
+                    text(&old, key),
+                    text(&new, key)
+                )
+            },
+        )
+}
+
+/// What is left of the selection.
+pub struct Standing {
+    /// Frames to compute.
+    pub pending: FrameSet,
+    /// Frames whose stored results have to be forgotten first.
+    pub reset: FrameSet,
+    /// Selected frames that stay failed or not converged.
+    pub troubled: u64,
+    /// Number of this run in the history.
+    pub run_number: u64,
+}
+
+/// The intent of a run that forgets results, as recorded in the history: a run with the same intent goes on where
+/// a stopped or killed one was, instead of forgetting what that one has computed. Empty for an ordinary run.
+pub fn intent(config: &RunConfig, selected: &FrameSet) -> String {
+    if !config.overwrite && config.retry.is_empty() {
+        return String::new();
+    }
+    let text = format!(
+        "{} {:?} {}",
+        config.overwrite,
+        config.retry,
+        selected.encode()
+    );
+    format!("{:016x}", xxh3_64(text.as_bytes()))
+}
+
+/// Compares the selection with the states on disk.
+pub fn standing(
+    reader: &ResultReader,
+    config: &RunConfig,
+    selected: &FrameSet,
+) -> Result<Standing> {
+    let history = reader.history()?;
+    let intent = intent(config, selected);
+    let goes_on = history
+        .last()
+        .is_some_and(|run| !intent.is_empty() && run.intent == intent && run.state != "done");
+    let mut again = config.retry.clone();
+    if config.overwrite {
+        again = vec![Status::Completed, Status::NotConverged, Status::Failed];
+    }
+    if goes_on {
+        again.clear();
+    }
+    let with = |wanted: &[Status]| -> Result<FrameSet> {
+        Ok(reader.frames_with(wanted)?.intersection(selected))
+    };
+    let reset = with(&again)?;
+    let undefined = with(&[Status::Undefined])?;
+    let both = undefined.runs().iter().chain(reset.runs());
+    let troubled = with(&[Status::NotConverged, Status::Failed])?;
+    Ok(Standing {
+        pending: both.cloned().collect(),
+        troubled: troubled.difference(&reset).len(),
+        reset,
+        run_number: history.last().map_or(1, |run| run.number + 1),
+    })
+}
+
+/// Rows that are reset at a time.
+const BLOCK: u64 = 1 << 14;
+
+/// Makes frames undefined again: states first, then the numbers. Rank 0, serial driver, before the ranks open the
+/// file. A kill leaves frames that are undefined, with or without old numbers; raw data only, no metadata changes.
+pub fn reset(path: &Path, reader: &ResultReader, frames: &FrameSet) -> Result<()> {
+    let doing = || failed(format!("cannot reset frames of {}", path.display()));
+    let mut builder = FileBuilder::new();
+    builder.with_fapl(|fapl| fapl.libver_earliest());
+    let file = builder.open_rw(path).map_err(doing())?;
+    let dataset = |name: &str| file.dataset(name).map_err(doing());
+    let write = Transfer::Independent;
+    let (status, message) = (dataset(layout::STATUS)?, dataset(layout::MESSAGE)?);
+    for_blocks(frames, |block, n| {
+        write_rows(
+            &status,
+            block.runs(),
+            &vec![Status::Undefined.code(); n],
+            write,
+        )?;
+        write_rows(&message, block.runs(), &vec![Message::default(); n], write)
+    })?;
+    file.flush().map_err(doing())?;
+    sync(path)?;
+    let (energy, stress) = (
+        dataset(&value(layout::ENERGY))?,
+        dataset(&value(layout::STRESS))?,
+    );
+    let (forces, checksum) = (dataset(&value(layout::FORCES))?, dataset(layout::CHECKSUM)?);
+    for_blocks(frames, |block, n| {
+        write_rows(&energy, block.runs(), &vec![f64::NAN; n], write)?;
+        write_rows(&stress, block.runs(), &vec![f64::NAN; 9 * n], write)?;
+        write_rows(&checksum, block.runs(), &vec![0u64; n], write)?;
+        let (rows, atoms) = reader.force_rows(block)?;
+        write_rows(&forces, rows.runs(), &vec![f64::NAN; 3 * atoms], write)
+    })?;
+    file.flush().map_err(doing())?;
+    sync(path)
+}
+
+fn value(group: &str) -> String {
+    format!("{group}/value")
+}
+
+fn for_blocks(
+    frames: &FrameSet,
+    mut each: impl FnMut(&FrameSet, usize) -> Result<()>,
+) -> Result<()> {
+    let mut rest = frames.clone();
+    while !rest.is_empty() {
+        let block = rest.split_front(BLOCK);
+        each(&block, block.len() as usize)?;
+    }
+    Ok(())
+}
+
+fn sync(path: &Path) -> Result<()> {
+    std::fs::File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|e| Error::failure(format!("cannot sync {}: {e}", path.display())))
+}

@@ -1,0 +1,91 @@
+//! Start and end of an MPI job: who speaks, which exit code, and that everybody leaves together.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::adapters::mpi::{World, launcher};
+use crate::adapters::signals::Signals;
+use crate::commands::cli::Talk;
+use crate::commands::{logging, say};
+use crate::domain::error::{Error, Result};
+use crate::engine::ports::Ranks;
+use crate::engine::together::together;
+
+use super::args::RunArgs;
+use super::config::RunConfig;
+use super::job::{self, Outcome, Setting};
+
+/// Runs the verb on every rank of the job.
+pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
+    let started = Instant::now();
+    let world = match World::initialize() {
+        Ok(world) => world,
+        Err(error) => return refuse(&error),
+    };
+    let rank = world.ranks().rank();
+    let outcome = run(args, talk, &world, started);
+    // Everybody is here: files are closed, and MPI_Finalize comes when `world` goes.
+    drop(world);
+    match outcome {
+        Ok(Outcome::Completed) => ExitCode::SUCCESS,
+        Ok(Outcome::SomeFailed) => ExitCode::from(3),
+        Ok(Outcome::Stopped) => ExitCode::from(75),
+        Err(error) => {
+            if rank == 0 {
+                say(&error);
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(args: &RunArgs, talk: &Talk, world: &World, started: Instant) -> Result<Outcome> {
+    let mut ranks = world.ranks();
+    let rank = ranks.rank();
+    let trace = args
+        .trace
+        .as_ref()
+        .map(|folder| logging::trace_file(folder, rank));
+    let trace = together(&mut ranks, trace.transpose())?;
+    logging::start(talk, Some(rank), trace);
+    // Every line of this rank carries its number.
+    let span = tracing::error_span!("rank", rank);
+    let _entered = span.enter();
+    let signals = together(&mut ranks, Signals::listen())?;
+    let config = together(&mut ranks, RunConfig::new(args))?;
+    let setting = Setting {
+        config: &config,
+        world,
+        signals: &signals,
+        started,
+        talkative: !talk.quiet,
+    };
+    job::run(&setting, &mut ranks)
+}
+
+/// MPI is not what the launcher promised: every process is alone and believes it is the first. One of them speaks.
+fn refuse(error: &Error) -> ExitCode {
+    if launcher::promised_rank().unwrap_or(0) == 0 {
+        say(error);
+    }
+    ExitCode::from(error.exit_code())
+}
+
+/// What clap has to say: help and version on standard output, mistakes on standard error with exit code 2; under
+/// a launcher, once.
+pub fn explain_usage(error: &clap::Error) -> ExitCode {
+    let code = ExitCode::from(error.exit_code() as u8);
+    let Some(rank) = launcher::promised_rank() else {
+        let _ = error.print();
+        return code;
+    };
+    // A launcher ends all processes when one leaves with an error: wait until the first has spoken.
+    let world = World::initialize();
+    if rank == 0 {
+        let _ = error.print();
+    }
+    if let Ok(world) = world {
+        world.ranks().barrier();
+    }
+    code
+}
