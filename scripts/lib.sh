@@ -16,7 +16,7 @@ build|pkg-config|pkg-config|finds parallel HDF5
 chemfiles|cmake|cmake|builds chemfiles (import of DCD, XTC, NetCDF, PDB...)
 chemfiles|g++|g++|builds chemfiles
 chemfiles|make|make|builds chemfiles
-xtb|libxtb-dev|-|the xtb calculator's library
+xtb|libxtb6|-|the xtb calculator's library
 test|hdf5-tools|h5dump|h5dump reads the results
 test|python3-venv|-|Python environment in which h5py and ASE read the results
 runtime|openmpi-bin|-|MPI: library and launcher
@@ -96,7 +96,7 @@ need_rust() {
 
 # set_launcher RANKS: sets the array `launcher` to mpiexec with the flags this machine needs for that many ranks.
 set_launcher() {
-    local ranks=$1 cores mpiexec=mpiexec
+    local ranks=$1 allowed cores mpiexec=mpiexec
     # Where several MPIs are installed, `mpiexec` may be another one's; the packages above are Open MPI's.
     if command -v mpiexec.openmpi >/dev/null 2>&1; then mpiexec=mpiexec.openmpi; fi
     command -v "$mpiexec" >/dev/null 2>&1 || die "mpiexec is missing: install openmpi-bin, or load your cluster's MPI module"
@@ -105,7 +105,9 @@ set_launcher() {
         if [ "$(id -u)" -eq 0 ]; then launcher+=(--allow-run-as-root); fi
         # Open MPI's slots are cores, not hardware threads.
         cores=$(lscpu --parse=CORE,SOCKET 2>/dev/null | grep -v '^#' | sort -u | wc -l)
-        [ "$cores" -gt 0 ] && [ "$cores" -le "$(nproc)" ] || cores=$(nproc)
+        # nproc knows what this process may use, but heeds OpenMP's variables too.
+        allowed=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
+        if [ "$cores" -eq 0 ] || [ "$cores" -gt "$allowed" ]; then cores=$allowed; fi
         if [ "$ranks" -gt "$cores" ]; then launcher+=(--oversubscribe); fi
     fi
 }
