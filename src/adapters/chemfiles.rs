@@ -1,4 +1,4 @@
-//! What the chemfiles library reads (<https://chemfiles.org>): PDB, DCD, XTC, TRR, NetCDF, LAMMPS dumps and more.
+//! What the chemfiles library reads (<https://chemfiles.org>): PDB, DCD, XTC, TRR, `NetCDF`, LAMMPS dumps and more.
 //!
 //! Species come from the file, or from a topology file or a list where the format has none. Kept besides
 //! positions and cells: velocities (`velocity`, Å/ps), numeric properties of atoms, properties of frames, step,
