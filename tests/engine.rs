@@ -28,7 +28,7 @@ use thread_ranks::{
 };
 
 /// A hang is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A job on threads: what each rank is given, and what came out.
 struct Job {
