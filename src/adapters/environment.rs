@@ -4,7 +4,7 @@
 
 /// Variables and the values they get unless the user has set them.
 ///
-/// OpenMP, OpenBLAS and MKL read theirs when they are loaded, later than `main` begins. framewise brings its own
+/// `OpenMP`, `OpenBLAS` and MKL read theirs when they are loaded, later than `main` begins. framewise brings its own
 /// parallelism (ranks and workers); a library that starts one thread per core in each of them makes everybody
 /// slower, and with more than one OpenMP thread the last bit of xtb's gradient changes from run to run.
 ///

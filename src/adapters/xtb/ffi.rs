@@ -15,7 +15,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use libloading::{Library, Symbol};
+use libloading::Library;
 
 /// Names this variable is tried before the usual ones: a path to libxtb.
 pub const LIBRARY_VARIABLE: &str = "FRAMEWISE_XTB_LIBRARY";
@@ -62,7 +62,6 @@ pub struct Api {
     del_results: DeleteHandle,
     get_energy: GetValues,
     get_gradient: GetValues,
-    get_virial: GetValues,
     omp_set_num_threads: Option<unsafe extern "C" fn(c_int)>,
     openblas_set_num_threads: Option<unsafe extern "C" fn(c_int)>,
 }
@@ -134,51 +133,42 @@ fn load() -> Result<Api, String> {
 
 impl Api {
     fn bind(name: &str, library: Library) -> Result<Self, String> {
+        Self::find_all(name, library)
+            .map_err(|e| format!("{name} is not the libxtb that is needed ({e})"))
+    }
+
+    fn find_all(name: &str, library: Library) -> Result<Self, libloading::Error> {
         // For ever: the function pointers below have no lifetime.
         let library: &'static Library = Box::leak(Box::new(library));
-        macro_rules! function {
-            ($symbol:literal) => {{
-                // SAFETY: the type of the field is that of the function in xtb.h.
-                let found: Result<Symbol<'static, _>, _> =
-                    unsafe { library.get(concat!($symbol, "\0").as_bytes()) };
-                *found.map_err(|e| format!("{name} is not the libxtb that is needed ({e})"))?
-            }};
+        // SAFETY: the types of the fields are those of the functions in xtb.h, omp.h and cblas.h. The lookup covers
+        // the libraries libxtb itself is linked to; not every BLAS is OpenBLAS.
+        unsafe {
+            Ok(Self {
+                library: name.to_owned(),
+                get_api_version: find(library, "xtb_getAPIVersion")?,
+                new_environment: find(library, "xtb_newEnvironment")?,
+                del_environment: find(library, "xtb_delEnvironment")?,
+                check_environment: find(library, "xtb_checkEnvironment")?,
+                get_error: find(library, "xtb_getError")?,
+                set_verbosity: find(library, "xtb_setVerbosity")?,
+                new_molecule: find(library, "xtb_newMolecule")?,
+                del_molecule: find(library, "xtb_delMolecule")?,
+                new_calculator: find(library, "xtb_newCalculator")?,
+                del_calculator: find(library, "xtb_delCalculator")?,
+                load_gfn1: find(library, "xtb_loadGFN1xTB")?,
+                load_gfn2: find(library, "xtb_loadGFN2xTB")?,
+                set_accuracy: find(library, "xtb_setAccuracy")?,
+                set_max_iter: find(library, "xtb_setMaxIter")?,
+                set_electronic_temp: find(library, "xtb_setElectronicTemp")?,
+                singlepoint: find(library, "xtb_singlepoint")?,
+                new_results: find(library, "xtb_newResults")?,
+                del_results: find(library, "xtb_delResults")?,
+                get_energy: find(library, "xtb_getEnergy")?,
+                get_gradient: find(library, "xtb_getGradient")?,
+                omp_set_num_threads: find(library, "omp_set_num_threads").ok(),
+                openblas_set_num_threads: find(library, "openblas_set_num_threads").ok(),
+            })
         }
-        macro_rules! optional {
-            ($symbol:literal) => {{
-                // SAFETY: the type of the field is that of the function in omp.h or cblas.h; the lookup covers
-                // the libraries libxtb itself is linked to.
-                let found: Result<Symbol<'static, _>, _> =
-                    unsafe { library.get(concat!($symbol, "\0").as_bytes()) };
-                found.ok().map(|f| *f)
-            }};
-        }
-        Ok(Self {
-            library: name.to_owned(),
-            get_api_version: function!("xtb_getAPIVersion"),
-            new_environment: function!("xtb_newEnvironment"),
-            del_environment: function!("xtb_delEnvironment"),
-            check_environment: function!("xtb_checkEnvironment"),
-            get_error: function!("xtb_getError"),
-            set_verbosity: function!("xtb_setVerbosity"),
-            new_molecule: function!("xtb_newMolecule"),
-            del_molecule: function!("xtb_delMolecule"),
-            new_calculator: function!("xtb_newCalculator"),
-            del_calculator: function!("xtb_delCalculator"),
-            load_gfn1: function!("xtb_loadGFN1xTB"),
-            load_gfn2: function!("xtb_loadGFN2xTB"),
-            set_accuracy: function!("xtb_setAccuracy"),
-            set_max_iter: function!("xtb_setMaxIter"),
-            set_electronic_temp: function!("xtb_setElectronicTemp"),
-            singlepoint: function!("xtb_singlepoint"),
-            new_results: function!("xtb_newResults"),
-            del_results: function!("xtb_delResults"),
-            get_energy: function!("xtb_getEnergy"),
-            get_gradient: function!("xtb_getGradient"),
-            get_virial: function!("xtb_getVirial"),
-            omp_set_num_threads: optional!("omp_set_num_threads"),
-            openblas_set_num_threads: optional!("openblas_set_num_threads"),
-        })
     }
 
     /// Version of the C interface as (major, minor, patch); 1.0.0 since xtb 6.3.
@@ -201,8 +191,8 @@ impl Api {
         }
     }
 
-    /// Energy (Hartree); fills `gradient` (Hartree/Bohr, one row per atom) and, with a lattice, `virial`
-    /// (Hartree, `∂E/∂ε`). Fresh objects each time: results do not depend on earlier calls.
+    /// Energy (Hartree); fills `gradient` (Hartree/Bohr, one row per atom). Fresh objects each time: results
+    /// do not depend on earlier calls. `xtb_getVirial` is not used: libxtb 6.5.1 answers zeros.
     ///
     /// The error is xtb's own message in one line, innermost reason first.
     ///
@@ -213,7 +203,6 @@ impl Api {
         molecule: &Molecule<'_>,
         settings: &Settings,
         gradient: &mut [[f64; 3]],
-        virial: &mut [[f64; 3]; 3],
     ) -> Result<f64, String> {
         let atoms = molecule.numbers.len();
         let counted = c_int::try_from(atoms).ok();
@@ -223,7 +212,7 @@ impl Api {
         };
 
         let construction = CONSTRUCTION.lock().unwrap_or_else(PoisonError::into_inner);
-        let environment = self.own(self.new_environment, self.del_environment);
+        let environment = Owned::new(self.new_environment, self.del_environment);
         let env = environment.handle;
         // SAFETY: `env` is a live environment; 0 is XTB_VERBOSITY_MUTED.
         unsafe { (self.set_verbosity)(env, 0) };
@@ -251,8 +240,8 @@ impl Api {
             delete: self.del_molecule,
         };
         self.check(env)?;
-        let calculator = self.own(self.new_calculator, self.del_calculator);
-        let results = self.own(self.new_results, self.del_results);
+        let calculator = Owned::new(self.new_calculator, self.del_calculator);
+        let results = Owned::new(self.new_results, self.del_results);
         let load = match settings.method {
             Method::Gfn1 => self.load_gfn1,
             Method::Gfn2 => self.load_gfn2,
@@ -273,8 +262,8 @@ impl Api {
         unsafe { (self.singlepoint)(env, mol.handle, calc, results.handle) };
         self.check(env)?;
         let mut energy = f64::NAN;
-        // SAFETY: `results` holds a finished single point of `natoms` atoms; the destinations have 1, 3 natoms
-        // and 9 elements.
+        // SAFETY: `results` holds a finished single point of `natoms` atoms; the destinations have 1 and
+        // 3 natoms elements.
         unsafe {
             (self.get_energy)(env, results.handle, &raw mut energy);
             (self.get_gradient)(
@@ -282,20 +271,9 @@ impl Api {
                 results.handle,
                 gradient.as_flattened_mut().as_mut_ptr(),
             );
-            if molecule.lattice.is_some() {
-                (self.get_virial)(env, results.handle, virial.as_flattened_mut().as_mut_ptr());
-            }
         }
         self.check(env)?;
         Ok(energy)
-    }
-
-    fn own(&self, new: NewHandle, delete: DeleteHandle) -> Owned {
-        Owned {
-            // SAFETY: `new` is one of the constructors without arguments.
-            handle: unsafe { new() },
-            delete,
-        }
     }
 
     /// The error stack of the environment, if there is an error; empties it.
@@ -314,10 +292,30 @@ impl Api {
     }
 }
 
+/// The function of that name.
+///
+/// # Safety
+///
+/// `F` is the type of the function, and the library is never unloaded.
+unsafe fn find<F: Copy>(library: &'static Library, name: &str) -> Result<F, libloading::Error> {
+    // SAFETY: as the caller promises.
+    unsafe { library.get::<F>(name.as_bytes()) }.map(|symbol| *symbol)
+}
+
 /// A handle and the function that frees it.
 struct Owned {
     handle: Handle,
     delete: DeleteHandle,
+}
+
+impl Owned {
+    fn new(constructor: NewHandle, delete: DeleteHandle) -> Self {
+        Self {
+            // SAFETY: a constructor of libxtb without arguments.
+            handle: unsafe { constructor() },
+            delete,
+        }
+    }
 }
 
 impl Drop for Owned {
