@@ -51,6 +51,12 @@ pub fn thousands(n: u64) -> String {
     text
 }
 
+/// `1 frame`, `12,345 frames`.
+pub fn plural(n: u64, word: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} {word}{s}", thousands(n))
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -13,7 +13,7 @@ use crate::adapters::lock::{self, Lock};
 use crate::adapters::mpi::{self, MpiRanks, RawCommunicator, RawInfo, World};
 use crate::adapters::signals::Signals;
 use crate::adapters::walltime;
-use crate::commands::table::thousands;
+use crate::commands::table::plural;
 use crate::domain::error::{Error, Result};
 use crate::engine::ports::{Clock, Ranks};
 use crate::engine::run::{Ports, Settings, run as run_engine};
@@ -344,12 +344,12 @@ fn compute(
     );
     if ranks.rank() == 0 {
         tracing::info!(
-            "{}: {} frames to compute with {} on {} ranks x {} threads",
+            "{}: {} to compute with {} on {} x {}",
             config.result.display(),
-            thousands(planned),
+            plural(planned, "frame"),
             config.level_of_theory,
-            ranks.size(),
-            settings.threads,
+            plural(ranks.size() as u64, "rank"),
+            plural(settings.threads as u64, "thread"),
         );
     }
     let mut watch = Watch::new(config.progress, ranks.rank() == 0, planned, share.len());
