@@ -82,7 +82,7 @@ fn many_rounds_write_the_same_bytes_as_one() {
             4,
             dense.as_str(),
             "--checkpoint-interval 0.001",
-            [(3, 1), (1, 3)],
+            [(3, 1), (2, 1)],
         ),
         (
             "argon.xyz",
