@@ -150,23 +150,25 @@ const BLOCK: u64 = 1 << 14;
 
 /// Makes frames undefined again: states first, then the numbers. Rank 0, serial driver, before the ranks open the
 /// file. A kill leaves frames that are undefined, with or without old numbers; raw data only, no metadata changes.
-pub fn reset(path: &Path, reader: &ResultReader, frames: &FrameSet) -> Result<()> {
+pub fn reset(path: &Path, frames: &FrameSet) -> Result<()> {
     let doing = || failed(format!("cannot reset frames of {}", path.display()));
+    let blocks = blocks(path, frames)?;
     let mut builder = FileBuilder::new();
     builder.with_fapl(|fapl| fapl.libver_earliest());
     let file = builder.open_rw(path).map_err(doing())?;
     let dataset = |name: &str| file.dataset(name).map_err(doing());
     let write = Transfer::Independent;
     let (status, message) = (dataset(layout::STATUS)?, dataset(layout::MESSAGE)?);
-    for_blocks(frames, |block, n| {
+    for Block { frames, n, .. } in &blocks {
+        let undefined = vec![Status::Undefined.code(); *n];
+        write_rows(&status, frames.runs(), &undefined, write)?;
         write_rows(
-            &status,
-            block.runs(),
-            &vec![Status::Undefined.code(); n],
+            &message,
+            frames.runs(),
+            &vec![Message::default(); *n],
             write,
         )?;
-        write_rows(&message, block.runs(), &vec![Message::default(); n], write)
-    })?;
+    }
     file.flush().map_err(doing())?;
     sync(path)?;
     let (energy, stress) = (
@@ -174,13 +176,14 @@ pub fn reset(path: &Path, reader: &ResultReader, frames: &FrameSet) -> Result<()
         dataset(&value(layout::STRESS))?,
     );
     let (forces, checksum) = (dataset(&value(layout::FORCES))?, dataset(layout::CHECKSUM)?);
-    for_blocks(frames, |block, n| {
-        write_rows(&energy, block.runs(), &vec![f64::NAN; n], write)?;
-        write_rows(&stress, block.runs(), &vec![f64::NAN; 9 * n], write)?;
-        write_rows(&checksum, block.runs(), &vec![0u64; n], write)?;
-        let (rows, atoms) = reader.force_rows(block)?;
-        write_rows(&forces, rows.runs(), &vec![f64::NAN; 3 * atoms], write)
-    })?;
+    for block in &blocks {
+        let (frames, n) = (block.frames.runs(), block.n);
+        write_rows(&energy, frames, &vec![f64::NAN; n], write)?;
+        write_rows(&stress, frames, &vec![f64::NAN; 9 * n], write)?;
+        write_rows(&checksum, frames, &vec![0u64; n], write)?;
+        let nothing = vec![f64::NAN; 3 * block.atoms];
+        write_rows(&forces, block.force_rows.runs(), &nothing, write)?;
+    }
     file.flush().map_err(doing())?;
     sync(path)
 }
@@ -189,16 +192,31 @@ fn value(group: &str) -> String {
     format!("{group}/value")
 }
 
-fn for_blocks(
-    frames: &FrameSet,
-    mut each: impl FnMut(&FrameSet, usize) -> Result<()>,
-) -> Result<()> {
+/// Frames that are reset at a time.
+struct Block {
+    frames: FrameSet,
+    n: usize,
+    force_rows: FrameSet,
+    atoms: usize,
+}
+
+/// The frames in blocks, with the place of their forces. The reader is closed again here: HDF5 refuses to open a
+/// file for writing that the same process has open for reading.
+fn blocks(path: &Path, frames: &FrameSet) -> Result<Vec<Block>> {
+    let reader = ResultReader::open(path)?;
     let mut rest = frames.clone();
+    let mut blocks = Vec::new();
     while !rest.is_empty() {
-        let block = rest.split_front(BLOCK);
-        each(&block, block.len() as usize)?;
+        let frames = rest.split_front(BLOCK);
+        let (force_rows, atoms) = reader.force_rows(&frames)?;
+        blocks.push(Block {
+            n: frames.len() as usize,
+            frames,
+            force_rows,
+            atoms,
+        });
     }
-    Ok(())
+    Ok(blocks)
 }
 
 fn sync(path: &Path) -> Result<()> {

@@ -208,8 +208,7 @@ fn prepare(config: &RunConfig, input: &mut Input, selected: &FrameSet) -> Result
         create::create(&config.result, input, config.geometry)?;
         attributes.extend(create::version_attributes(&mpi::library_version()));
     } else if !standing.reset.is_empty() {
-        let reader = ResultReader::open(&config.result)?;
-        existing::reset(&config.result, &reader, &standing.reset)?;
+        existing::reset(&config.result, &standing.reset)?;
     }
     let job = Job {
         created,

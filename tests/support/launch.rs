@@ -1,0 +1,331 @@
+//! Starts the real program, alone or under `mpiexec`, with a hard time limit.
+//!
+//! A launch that takes too long is killed: the process group that was started here, and the ranks below it (the
+//! launcher gives each rank a group of its own).
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+
+use rustix::process::{Pid, Signal, getuid, kill_process, kill_process_group};
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_framewise");
+/// Longest time of one launch.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A launch that is being put together.
+pub struct Launch {
+    command: Command,
+    shown: String,
+}
+
+/// What a launch left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    shown: String,
+}
+
+impl Launch {
+    /// The program without a launcher.
+    pub fn alone(folder: &Path) -> Self {
+        Self::new(PROGRAM.into(), folder)
+    }
+
+    /// The program on `ranks` ranks.
+    pub fn on(ranks: usize, folder: &Path) -> Self {
+        let mut launch = Self::new(mpiexec(), folder);
+        launch.command.args(["-n", &ranks.to_string()]);
+        launch.command.arg("--oversubscribe");
+        if getuid().is_root() {
+            launch.command.arg("--allow-run-as-root");
+        }
+        launch.command.arg(PROGRAM);
+        launch.shown = format!("{ranks} ranks:");
+        launch
+    }
+
+    fn new(program: OsString, folder: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.current_dir(folder).process_group(0);
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self {
+            command,
+            shown: String::new(),
+        }
+    }
+
+    /// Adds arguments separated by blanks.
+    pub fn args(mut self, arguments: &str) -> Self {
+        self.command.args(arguments.split_whitespace());
+        self.shown += arguments;
+        self
+    }
+
+    /// Adds one argument as it is.
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.command.arg(argument);
+        self.shown += &format!(" {argument:?}");
+        self
+    }
+
+    /// Starts it and returns at once.
+    pub fn start(mut self) -> Running {
+        let started = Instant::now();
+        // A missing launcher is a failure.
+        let program = self.command.get_program().to_owned();
+        let mut child = self
+            .command
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start {}: {e}", program.display()));
+        let mut stdout = child.stdout.take().unwrap();
+        let stdout = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            stdout.read_to_end(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        let (said, lines) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.split(b'\n').map_while(Result::ok) {
+                let _ = said.send(String::from_utf8_lossy(&line).into_owned());
+            }
+        });
+        let (over, watched) = mpsc::channel();
+        let pid = pid_of(&child);
+        let watchdog = std::thread::spawn(move || bite(&watched, pid));
+        Running {
+            child,
+            started,
+            stdout: Some(stdout),
+            lines,
+            heard: String::new(),
+            over,
+            watchdog: Some(watchdog),
+            shown: self.shown,
+        }
+    }
+
+    /// Runs it to its end.
+    pub fn run(self) -> Finished {
+        self.start().finish()
+    }
+
+    /// Runs it to its end, which must be this exit code.
+    pub fn expect(self, code: i32) -> Finished {
+        self.run().expect(code)
+    }
+}
+
+impl Finished {
+    /// Fails, showing everything, unless the exit code is this one.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self}");
+        self
+    }
+
+    /// Fails unless this was said on standard error.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "no {text:?} in {self}");
+        self
+    }
+
+    /// Fails unless the one error line says this.
+    #[track_caller]
+    pub fn error(self, text: &str) -> Self {
+        let lines: Vec<_> = self.stderr.lines().collect();
+        let errors = lines.iter().filter(|line| line.starts_with("error: "));
+        let errors: Vec<_> = errors.collect();
+        assert!(
+            errors.len() == 1 && errors[0].contains(text),
+            "not one line with {text:?} in {self}"
+        );
+        self
+    }
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}\nexit code {:?}, signal {:?}\nstdout:\n{}\nstderr:\n{}",
+            self.shown, self.code, self.signal, self.stdout, self.stderr
+        )
+    }
+}
+
+/// A launch that goes on.
+pub struct Running {
+    child: Child,
+    started: Instant,
+    stdout: Option<JoinHandle<String>>,
+    lines: Receiver<String>,
+    heard: String,
+    over: Sender<()>,
+    watchdog: Option<JoinHandle<bool>>,
+    shown: String,
+}
+
+impl Running {
+    /// Waits until a line on standard error contains `text`.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) {
+        loop {
+            let left = LIMIT.saturating_sub(self.started.elapsed());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.heard += &line;
+                    self.heard.push('\n');
+                    if line.contains(text) {
+                        return;
+                    }
+                }
+                Err(e) => panic!("{}: {text:?} never came ({e}):\n{}", self.shown, self.heard),
+            }
+        }
+    }
+
+    /// True while the process that was started lives.
+    pub fn goes_on(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Process ids of the ranks, in their order.
+    pub fn ranks(&self) -> Vec<Pid> {
+        let program = fs::canonicalize(PROGRAM).unwrap();
+        let mut ranks: Vec<_> = with_descendants(pid_of(&self.child))
+            .into_iter()
+            .filter(|pid| {
+                let exe = fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero()));
+                exe.is_ok_and(|exe| exe == program)
+            })
+            .map(|pid| (rank_of(pid), pid))
+            .collect();
+        ranks.sort_by_key(|(rank, _)| *rank);
+        ranks.into_iter().map(|(_, pid)| pid).collect()
+    }
+
+    /// Sends a signal to the process that was started: the launcher, or the program itself.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(pid_of(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end.
+    pub fn finish(mut self) -> Finished {
+        let status = self.child.wait().unwrap();
+        let _ = self.over.send(());
+        let bitten = self.watchdog.take().unwrap().join().unwrap();
+        let stdout = self.stdout.take().unwrap().join().unwrap();
+        // Ends when the pipe is closed.
+        for line in self.lines.iter() {
+            self.heard += &line;
+            self.heard.push('\n');
+        }
+        let finished = Finished {
+            code: status.code(),
+            signal: status.signal(),
+            stdout,
+            stderr: std::mem::take(&mut self.heard),
+            shown: std::mem::take(&mut self.shown),
+        };
+        assert!(!bitten, "killed after {LIMIT:?}: {finished}");
+        finished
+    }
+}
+
+/// A test that fails leaves nothing running.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.watchdog.is_some() && self.goes_on() {
+            kill_all(pid_of(&self.child));
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Sends a signal to one process.
+pub fn send(pid: Pid, signal: Signal) {
+    kill_process(pid, signal).unwrap();
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_child(child)
+}
+
+/// Kills when the end has not come within the limit; says whether it had to.
+fn bite(over: &Receiver<()>, pid: Pid) -> bool {
+    let bites = over.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout);
+    if bites {
+        kill_all(pid);
+    }
+    bites
+}
+
+/// The process group of a child that has not been waited for, and all its descendants.
+fn kill_all(child: Pid) {
+    let family = with_descendants(child);
+    let _ = kill_process_group(child, Signal::KILL);
+    for pid in family {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// A process and those it started, from `/proc/PID/stat` (field 4, proc(5)).
+fn with_descendants(pid: Pid) -> Vec<Pid> {
+    let parents: Vec<(Pid, Pid)> = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| {
+            let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+            Some((Pid::from_raw(pid)?, Pid::from_raw(parent.parse().ok()?)?))
+        })
+        .collect();
+    let mut family = vec![pid];
+    let mut next = 0;
+    while next < family.len() {
+        let of = family[next];
+        let children = parents.iter().filter(|(_, parent)| *parent == of);
+        family.extend(children.map(|(child, _)| *child));
+        next += 1;
+    }
+    family
+}
+
+fn rank_of(pid: Pid) -> usize {
+    let environment =
+        fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
+    environment
+        .split(|byte| *byte == 0)
+        .filter_map(|entry| std::str::from_utf8(entry).ok())
+        .find_map(|entry| entry.strip_prefix("OMPI_COMM_WORLD_RANK="))
+        .and_then(|rank| rank.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Where several MPIs are installed, `mpiexec` may be another one's.
+fn mpiexec() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("mpiexec.openmpi"))
+        .find(|candidate| candidate.is_file())
+        .map_or_else(|| "mpiexec".into(), Into::into)
+}

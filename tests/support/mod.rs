@@ -1,0 +1,9 @@
+//! What black-box tests share: folders, launches of the real program, results read back serially.
+
+// Each test binary uses a part of it.
+#![allow(dead_code)]
+
+pub mod folder;
+pub mod launch;
+pub mod results;
+pub mod xyz;
