@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use framewise::adapters::extxyz::reader::ExtxyzReader;
-use framewise::adapters::hdf5::create::{self, Geometry};
+use framewise::adapters::hdf5::create;
+use framewise::adapters::hdf5::geometry::Geometry;
 use framewise::adapters::hdf5::input::Input;
 use framewise::adapters::hdf5::layout;
 use framewise::adapters::source::{Detail, FrameStream as _, SourceFrame};
@@ -79,20 +80,24 @@ fn assert_same_frames(sources: &[PathBuf], imported: &Path) {
                     .map(|x| x.to_bits())
                     .collect::<Vec<_>>()
             };
-            assert_eq!(found.species, frame.species, "{source:?} {index}");
+            assert_eq!(found.species, frame.species, "{} {index}", source.display());
             assert_eq!(
                 bits(found.positions),
                 bits(&frame.positions),
-                "{source:?} {index}"
+                "{} {index}",
+                source.display()
             );
             assert_eq!(
                 bits(&found.cell.vectors),
                 bits(&frame.cell.vectors),
-                "{source:?} {index}"
+                "{} {index}",
+                source.display()
             );
             assert_eq!(
-                found.cell.periodic, frame.cell.periodic,
-                "{source:?} {index}"
+                found.cell.periodic,
+                frame.cell.periodic,
+                "{} {index}",
+                source.display()
             );
             index += 1;
         }

@@ -3,6 +3,7 @@
 pub mod create;
 pub mod ffi;
 pub mod fingerprint;
+pub mod geometry;
 pub mod history;
 pub mod input;
 pub mod layout;
@@ -120,10 +121,6 @@ pub fn text_attribute(object: &::hdf5::Location, name: &str) -> Option<String> {
 pub fn texts_attribute(object: &::hdf5::Location, name: &str) -> Option<Vec<String>> {
     use ::hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
     let attribute = object.attr(name).ok()?;
-    fn all<T: H5Type + ToString>(attribute: &::hdf5::Attribute) -> Option<Vec<String>> {
-        let values = attribute.read_raw::<T>().ok()?;
-        Some(values.iter().map(ToString::to_string).collect())
-    }
     match attribute.dtype().ok()?.to_descriptor().ok()? {
         TypeDescriptor::VarLenUnicode => all::<VarLenUnicode>(&attribute),
         TypeDescriptor::VarLenAscii => all::<VarLenAscii>(&attribute),
@@ -131,6 +128,11 @@ pub fn texts_attribute(object: &::hdf5::Location, name: &str) -> Option<Vec<Stri
         TypeDescriptor::FixedAscii(_) => all::<FixedAscii<64>>(&attribute),
         _ => None,
     }
+}
+
+fn all<T: H5Type + ToString>(attribute: &::hdf5::Attribute) -> Option<Vec<String>> {
+    let values = attribute.read_raw::<T>().ok()?;
+    Some(values.iter().map(ToString::to_string).collect())
 }
 
 /// The dataset `name` of `group`, or an error that names path and key.
@@ -149,7 +151,7 @@ pub fn join(group: &str, name: &str) -> String {
     format!("{}/{name}", group.trim_end_matches('/'))
 }
 
-/// Writes a variable-length text attribute (the only kind MDAnalysis takes for units).
+/// Writes a variable-length text attribute (the only kind `MDAnalysis` takes for units).
 pub fn write_text(object: &::hdf5::Location, name: &str, text: &str) -> ::hdf5::Result<()> {
     use ::hdf5::types::VarLenUnicode;
     let value: VarLenUnicode = text

@@ -183,9 +183,10 @@ fn prepare(config: &RunConfig, input: &mut Input, selected: &FrameSet) -> Result
     let lock = Lock::take(&config.result)?;
     let fingerprint = fingerprint(input)?;
     let identity = existing::identity(config, input, fingerprint);
-    let standing = match config.result.exists() {
-        true => look_at_existing(config, &identity, selected)?,
-        false => None,
+    let standing = if config.result.exists() {
+        look_at_existing(config, &identity, selected)?
+    } else {
+        None
     };
     let created = standing.is_none();
     let standing = standing.unwrap_or_else(|| Standing {
@@ -388,7 +389,7 @@ fn deadline(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Option<Durati
     let Some(end) = left else { return Ok(None) };
     let reserve = config
         .stop_before
-        .unwrap_or_else(|| (end / 10).min(Duration::from_secs(60)));
+        .unwrap_or_else(|| (end / 10).min(Duration::from_mins(1)));
     tracing::info!(
         "walltime ends in {:.0?}; stopping {reserve:.0?} before",
         end.saturating_sub(started.elapsed())

@@ -16,7 +16,7 @@ use crate::planning::status::Status;
 use super::config::{ProgressStyle, RunConfig};
 
 /// Time between two log lines.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Shows progress on rank 0, nothing on the others.
 pub struct Watch {
