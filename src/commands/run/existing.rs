@@ -150,7 +150,16 @@ const BLOCK: u64 = 1 << 14;
 
 /// Makes frames undefined again: states first, then the numbers. Rank 0, serial driver, before the ranks open the
 /// file. A kill leaves frames that are undefined, with or without old numbers; raw data only, no metadata changes.
-pub fn reset(path: &Path, reader: &ResultReader, frames: &FrameSet) -> Result<()> {
+pub fn reset(path: &Path, frames: &FrameSet) -> Result<()> {
+    // HDF5 opens no file for writing that the process has open for reading: the reader has to go first.
+    let mut force_rows = Vec::new();
+    let reader = ResultReader::open(path)?;
+    for_blocks(frames, |block, _| {
+        force_rows.push(reader.force_rows(block)?);
+        Ok(())
+    })?;
+    drop(reader);
+    let mut force_rows = force_rows.into_iter();
     let doing = || failed(format!("cannot reset frames of {}", path.display()));
     let mut builder = FileBuilder::new();
     builder.with_fapl(|fapl| fapl.libver_earliest());
@@ -178,7 +187,7 @@ pub fn reset(path: &Path, reader: &ResultReader, frames: &FrameSet) -> Result<()
         write_rows(&energy, block.runs(), &vec![f64::NAN; n], write)?;
         write_rows(&stress, block.runs(), &vec![f64::NAN; 9 * n], write)?;
         write_rows(&checksum, block.runs(), &vec![0u64; n], write)?;
-        let (rows, atoms) = reader.force_rows(block)?;
+        let (rows, atoms) = force_rows.next().unwrap_or_default();
         write_rows(&forces, rows.runs(), &vec![f64::NAN; 3 * atoms], write)
     })?;
     file.flush().map_err(doing())?;
