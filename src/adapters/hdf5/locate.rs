@@ -89,6 +89,8 @@ fn candidates(file: &File) -> Vec<Group> {
     if let Ok(root) = file.group("/") {
         search(&root, SEARCH.0, &mut budget, &mut found);
     }
+    // The order in which files list their groups is nobody's.
+    found.sort_by_key(|group| group.name());
     found
 }
 

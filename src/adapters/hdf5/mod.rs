@@ -27,16 +27,19 @@ const CHUNK_CACHE_BYTES: usize = 64 << 20;
 /// Opens an HDF5 file for reading with the serial driver.
 pub fn open_read_only(path: &Path) -> Result<File> {
     let shown = path.display();
-    let meta = fs::metadata(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::failure(format!("{shown}: no such file")),
-        _ => Error::failure(format!("{shown}: cannot be read: {e}")),
-    })?;
+    let unreadable = |e| Error::unreadable(path, &e);
+    let meta = fs::metadata(path).map_err(unreadable)?;
+    if meta.len() == 0 && meta.is_file() {
+        return Err(Error::failure(format!(
+            "{shown}: is empty; copy it again from its source"
+        )));
+    }
     if meta.is_dir() {
         return Err(Error::failure(format!(
             "{shown}: is a directory, not an HDF5 file"
         )));
     }
-    if !has_signature(path).map_err(|e| Error::failure(format!("{shown}: cannot be read: {e}")))? {
+    if !has_signature(path).map_err(unreadable)? {
         return Err(Error::failure(format!(
             "{shown}: not an HDF5 file; `framewise import {shown} -o X.h5` converts trajectories of other formats"
         )));
@@ -73,11 +76,7 @@ pub fn reason(error: &::hdf5::Error) -> String {
     let text = match error {
         ::hdf5::Error::HDF5(_) => error
             .stack()
-            .and_then(|stack| {
-                stack
-                    .detail()
-                    .or_else(|| Some(stack.description().to_owned()))
-            })
+            .and_then(|stack| stack.last().map(|frame| frame.desc().to_owned()))
             .unwrap_or_else(|| "unknown HDF5 error".into()),
         ::hdf5::Error::Internal(text) => text.clone(),
     };

@@ -70,23 +70,49 @@ pub struct RunArgs {
     pub retry: Option<String>,
 
     /// Time between commits; a kill costs at most this much work [default: 60s]
-    #[arg(long, value_name = "TIME", help_heading = "How to run")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "TIME",
+        help_heading = "How to run"
+    )]
     pub checkpoint_interval: Option<String>,
 
     /// When the job will be ended: auto (ask SLURM) or HH:MM:SS from now [default: auto]
-    #[arg(long, value_name = "auto|HH:MM:SS", help_heading = "How to run")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "auto|HH:MM:SS",
+        help_heading = "How to run"
+    )]
     pub walltime: Option<String>,
 
     /// Begin to stop this long before the walltime [default: a tenth of it, at most 60s]
-    #[arg(long, value_name = "TIME", help_heading = "How to run")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "TIME",
+        help_heading = "How to run"
+    )]
     pub stop_before: Option<String>,
 
     /// Compute threads per rank [default: the cores this rank may use]
-    #[arg(short, long, value_name = "T", help_heading = "How to run")]
+    #[arg(
+        short,
+        long,
+        allow_negative_numbers = true,
+        value_name = "T",
+        help_heading = "How to run"
+    )]
     pub threads: Option<usize>,
 
     /// Give a frame up after this long: it fails, the rest goes on
-    #[arg(long, value_name = "TIME", help_heading = "How to run")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "TIME",
+        help_heading = "How to run"
+    )]
     pub frame_timeout: Option<String>,
 
     /// End the job with an error after more than this many failed frames
@@ -94,7 +120,12 @@ pub struct RunArgs {
     pub max_failures: Option<u64>,
 
     /// Memory of each rank for frames and results [default: 512MiB]
-    #[arg(long, value_name = "SIZE", help_heading = "How to run")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "SIZE",
+        help_heading = "How to run"
+    )]
     pub max_memory: Option<String>,
 
     /// How ranks write [default: collective]

@@ -65,7 +65,7 @@ impl At<'_> {
                 TypeDescriptor::Float(_) | TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_),
             ) => Ok(()),
             Ok(other) => Err(self.error(format!(
-                "dataset {} holds {other:?}, expected numbers",
+                "dataset {} holds {other}, expected numbers",
                 dataset.name()
             ))),
             Err(e) => Err(failed(format!(
@@ -105,7 +105,7 @@ impl At<'_> {
         let unit = text_attribute(dataset, "unit").unwrap_or_default();
         length_in_angstrom(&unit).ok_or_else(|| {
             self.error(format!(
-                "dataset {} has the unit {unit:?}, which is not a length known here (Angstrom, nm, pm, bohr, m)",
+                "dataset {} has the unit {unit:?}, which is not a length known here; set it to Angstrom, nm, pm, bohr or m",
                 dataset.name()
             ))
         })
@@ -120,7 +120,7 @@ impl At<'_> {
                 .or_else(|_| self.group.dataset("species/value"))
                 .map_err(|_| {
                     self.error(format!(
-                        "dataset {} (atomic numbers) is missing",
+                        "dataset {} is missing; add the atomic numbers, (atoms) or (frames, atoms)",
                         join(&self.group.name(), "species")
                     ))
                 })?,
@@ -129,11 +129,17 @@ impl At<'_> {
             Ok(
                 TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) | TypeDescriptor::Enum(_),
             ) => {}
-            _ => {
+            Ok(other) => {
                 return Err(self.error(format!(
-                    "dataset {} does not hold whole numbers; species are atomic numbers",
+                    "dataset {} holds {other}, expected whole numbers: species are atomic numbers",
                     dataset.name()
                 )));
+            }
+            Err(e) => {
+                let name = dataset.name();
+                return Err(failed(format!("{}: dataset {name}", self.path.display()))(
+                    e,
+                ));
             }
         }
         let shape = dataset.shape();
@@ -159,7 +165,7 @@ impl At<'_> {
         let species = numbers.iter().enumerate().map(|(atom, number)| {
             atomic_number(*number).ok_or_else(|| {
                 self.error(format!(
-                    "{}: atom {atom}: {number} is not an atomic number",
+                    "{}: atom {atom} of every frame: {number} is not an atomic number (0 to 118)",
                     dataset.name()
                 ))
             })
@@ -203,7 +209,7 @@ impl At<'_> {
                 .unwrap_or(cell_given);
             if periodic && !cell_given && counts.frames > 0 {
                 return Err(self.error(format!(
-                    "group {} is periodic but has no \"cell_vectors (Å)\"",
+                    "group {} is periodic but has no \"cell_vectors (Å)\"; add it, or set the attribute periodic to false",
                     self.group.name()
                 )));
             }
@@ -227,7 +233,7 @@ impl At<'_> {
         };
         if periodic.contains(&true) && !cell_given && counts.frames > 0 {
             return Err(self.error(format!(
-                "{} is periodic but has no edges",
+                "{} is periodic but has no edges; add them, or set its attribute boundary to none",
                 join(&self.group.name(), "box")
             )));
         }

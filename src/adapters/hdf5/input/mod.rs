@@ -314,8 +314,7 @@ impl Input {
                 }
                 if pair[0] < 0 || pair[1] < pair[0] || pair[1] as u64 > self.total_atoms {
                     return Err(Error::failure(format!(
-                        "{}: {}: frame {frame} has atoms {}..{}, which is impossible with {} atoms",
-                        self.path.display(),
+                        "{}: frame {frame} has atoms {}..{}, which is impossible with {} atoms",
                         offsets.name(),
                         pair[0],
                         pair[1],
@@ -357,8 +356,7 @@ impl Input {
                     let z = atomic_number(*number).ok_or_else(|| {
                         let i = block.offsets.partition_point(|o| *o <= at) - 1;
                         Error::failure(format!(
-                            "{}: {}: frame {}, atom {}: {number} is not an atomic number",
-                            self.path.display(),
+                            "{}: frame {}, atom {}: {number} is not an atomic number (0 to 118)",
                             dataset.name(),
                             block.indices[i],
                             at - block.offsets[i]
