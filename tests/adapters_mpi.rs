@@ -21,7 +21,7 @@ use support::launch::Launch;
 /// A trial: its name, its body on every rank, and the exit code of the whole.
 type Case = (&'static str, fn(&World, &mut MpiRanks, &Path), i32);
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     ("votes_numbers_and_texts_reach_everybody", exchange, 0),
     ("an_error_on_one_rank_is_an_error_on_all", errors, 0),
     ("rows_of_all_ranks_meet_in_one_file", rows, 0),
@@ -31,6 +31,7 @@ const CASES: [Case; 6] = [
         not_collective,
         0,
     ),
+    ("rows_that_do_not_fit_on_one_rank_hang_nobody", misfit, 0),
     ("a_panic_on_one_rank_ends_the_job", panics, 1),
 ];
 
@@ -236,6 +237,19 @@ fn not_collective(world: &World, ranks: &mut MpiRanks, folder: &Path) {
         Transfer::Independent,
     )
     .unwrap();
+}
+
+fn misfit(world: &World, ranks: &mut MpiRanks, folder: &Path) {
+    let data = shared(world, ranks, folder);
+    let (rank, last) = (ranks.rank() as u64, ranks.size() as u64 - 1);
+    let elements = if rank == last { 2 } else { 3 };
+    let written = write_rows(
+        &data,
+        &[rank..rank + 1],
+        &vec![1.0; elements],
+        Transfer::Collective,
+    );
+    assert_eq!(written.is_err(), rank == last);
 }
 
 fn panics(_: &World, ranks: &mut MpiRanks, _: &Path) {

@@ -256,11 +256,10 @@ impl Coordinator<'_> {
 
         ready.fill_status(&mut self.rows);
         self.desk.summary.bytes += 8 * self.rows.statuses.len() as u64;
-        let written = self
-            .sink
-            .write_status(&self.rows, verdict.messages)
-            .and_then(|()| self.sink.sync());
+        let written = self.sink.write_status(&self.rows, verdict.messages);
         self.step(written)?;
+        let synced = self.sink.sync();
+        self.step(synced)?;
 
         self.count();
         let recorded = self.sink.record(&self.progress);
@@ -307,11 +306,10 @@ impl Coordinator<'_> {
         let ending = if done { Ending::Done } else { Ending::Stopped };
         self.progress.ended = Some(ending);
         self.progress.elapsed = self.clock.now();
-        let recorded = self
-            .sink
-            .record(&self.progress)
-            .and_then(|()| self.sink.sync());
+        let recorded = self.sink.record(&self.progress);
         self.step(recorded)?;
+        let synced = self.sink.sync();
+        self.step(synced)?;
         let ranks = self.ranks.gather(&self.desk.summary.to_row());
         Ok(Summary {
             ending,

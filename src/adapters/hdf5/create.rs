@@ -223,10 +223,14 @@ pub fn write_attributes(file: &File, attributes: &[(String, String)]) -> Result<
     let ours = file
         .group(layout::FRAMEWISE)
         .map_err(failed("cannot write attributes"))?;
+    // Every rank makes every call, whatever became of the last one: the others are in it.
+    let mut written = Ok(());
     for (name, value) in attributes {
-        write_text(&ours, name, value).map_err(failed(format!("cannot write attribute {name}")))?;
+        let one = write_text(&ours, name, value);
+        written = written.and(one.map_err(failed(format!("cannot write attribute {name}"))));
     }
-    file.flush().map_err(failed("cannot write attributes"))
+    let flushed = file.flush().map_err(failed("cannot write attributes"));
+    written.and(flushed)
 }
 
 /// The attributes that describe the machine rather than the job.

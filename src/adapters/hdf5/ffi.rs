@@ -99,8 +99,13 @@ pub fn write_rows<T: H5Type>(
     data: &[T],
     transfer: Transfer,
 ) -> Result<()> {
-    check_length(dataset, rows, data.len())?;
-    hdf5::sync::sync(|| {
+    let (rows, data, error) = match check_length(dataset, rows, data.len()) {
+        Ok(()) => (rows, data, None),
+        // The other ranks are in the collective call already: take part with nothing, then complain.
+        Err(error) if transfer == Transfer::Collective => (&[][..], &[][..], Some(error)),
+        Err(error) => return Err(error),
+    };
+    let written = hdf5::sync::sync(|| {
         let file_space = select(dataset, rows)?;
         let memory_space = memory_space(data.len())?;
         let plist = transfer_list(transfer)?;
@@ -122,7 +127,8 @@ pub fn write_rows<T: H5Type>(
             Transfer::Collective => check_collective(dataset, &plist),
             Transfer::Independent => Ok(()),
         }
-    })
+    });
+    error.map_or(written, Err)
 }
 
 /// Reads the rows `rows` (ascending, disjoint) of `dataset` into `data`; HDF5 converts numbers to `T`.
