@@ -291,6 +291,7 @@ fn overwrite_computes_selected_frames_again_and_goes_on_after_a_stop() {
 }
 
 /// Frame 1 does not converge, frame 3 has no place for its first atom.
+#[cfg(feature = "xtb")]
 #[test]
 fn retry_computes_again_what_failed_and_nothing_else() {
     let folder = Folder::new();
