@@ -98,7 +98,9 @@ need_rust() {
 set_launcher() {
     local ranks=$1 allowed cores mpiexec=mpiexec
     # Where several MPIs are installed, `mpiexec` may be another one's; the packages above are Open MPI's.
-    if command -v mpiexec.openmpi >/dev/null 2>&1; then mpiexec=mpiexec.openmpi; fi
+    if ! mpiexec --version 2>/dev/null | grep -q -e 'Open MPI' -e OpenRTE && command -v mpiexec.openmpi >/dev/null 2>&1; then
+        mpiexec=mpiexec.openmpi
+    fi
     command -v "$mpiexec" >/dev/null 2>&1 || die "mpiexec is missing: install openmpi-bin, or load your cluster's MPI module"
     launcher=("$mpiexec" -n "$ranks")
     if "$mpiexec" --version 2>/dev/null | grep -q -e 'Open MPI' -e OpenRTE; then

@@ -18,3 +18,8 @@ pub mod commands;
 pub mod domain;
 pub mod engine;
 pub mod planning;
+
+/// The examples of the README compile and hold.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -243,3 +243,80 @@ proptest! {
         }
     }
 }
+
+/// A frame of at most three atoms with properties whose kinds and shapes differ from frame to frame.
+fn any_frame() -> impl Strategy<Value = String> {
+    let value = prop::sample::select(vec![
+        "1",
+        "2.5",
+        "T",
+        "word",
+        "\"1 2\"",
+        "[1.5, 2]",
+        "[[1,2],[3,4]]",
+        "\"\"",
+        "9007199254740993",
+        "\"T F\"",
+        "\u{e9}/",
+    ]);
+    let column = prop::sample::select(vec![
+        ("q:R:1", "0.5"),
+        ("q:I:1", "7"),
+        ("q:R:2", "1 2"),
+        ("q:S:1", "abc"),
+        ("q:L:1", "T"),
+        ("box:I:2", "3 4"),
+        ("a/b:S:2", "x \u{e9}"),
+    ]);
+    let keys = prop::collection::vec(
+        (
+            prop::sample::select(vec!["a", "b", "c/d", "step", "."]),
+            value,
+        ),
+        0..4,
+    );
+    (
+        0..4_usize,
+        keys,
+        prop::option::of(column),
+        prop::option::of(1..4),
+    )
+        .prop_map(|(n, keys, column, cell)| {
+            let (declared, values) =
+                column.map_or((String::new(), ""), |(d, v)| (format!(":{d}"), v));
+            let mut text = format!("{n}\nProperties=species:S:1:pos:R:3{declared}");
+            for (key, value) in keys {
+                let _ = write!(text, " {key}={value}");
+            }
+            if let Some(length) = cell {
+                let _ = write!(
+                    text,
+                    " Lattice=\"{length} 0 0 0 1 0 0 0 1\" pbc=\"T {} F\"",
+                    if length == 1 { 'T' } else { 'F' }
+                );
+            }
+            text + "\n" + &format!("Ar 1 2 3 {values}\n").repeat(n)
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn any_mixture_of_frames_is_imported(frames in prop::collection::vec(any_frame(), 1..6)) {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, output) = (folder.path().join("a.xyz"), folder.path().join("a.h5"));
+        fs::write(&source, frames.concat()).unwrap();
+        let args = framewise::commands::import::ImportArgs {
+            sources: vec![source],
+            output: output.clone(),
+            overwrite: false,
+            topology: None,
+            species: None,
+            author: "test".into(),
+        };
+        framewise::commands::import::execute(&args).map_err(|e| TestCaseError::fail(e.message))?;
+        let file = hdf5::File::open(&output).unwrap();
+        prop_assert_eq!(file.dataset("particles/trajectory/position/step").unwrap().size(), frames.len());
+    }
+}

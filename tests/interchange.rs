@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use framewise::adapters::extxyz::reader::ExtxyzReader;
-use framewise::adapters::hdf5::create::{self, Geometry};
+use framewise::adapters::hdf5::create;
+use framewise::adapters::hdf5::geometry::Geometry;
 use framewise::adapters::hdf5::input::Input;
 use framewise::adapters::hdf5::layout;
 use framewise::adapters::source::{Detail, FrameStream as _, SourceFrame};
@@ -68,9 +69,10 @@ fn assert_same_frames(sources: &[PathBuf], imported: &Path) {
     let mut frame = SourceFrame::default();
     let mut index = 0;
     for source in sources {
+        let shown = source.display();
         let mut reader = ExtxyzReader::open(source).unwrap();
         while reader.read(&mut frame, Detail::Full).unwrap() {
-            let this = FrameSet::from_runs(vec![index..index + 1]);
+            let this = FrameSet::all(index + 1).slice(index..index + 1);
             input.read(&this, &mut block).unwrap();
             let found = block.frame(0);
             let bits = |v: &[[f64; 3]]| {
@@ -79,25 +81,22 @@ fn assert_same_frames(sources: &[PathBuf], imported: &Path) {
                     .map(|x| x.to_bits())
                     .collect::<Vec<_>>()
             };
-            assert_eq!(found.species, frame.species, "{source:?} {index}");
+            assert_eq!(found.species, frame.species, "{shown} {index}");
             assert_eq!(
                 bits(found.positions),
                 bits(&frame.positions),
-                "{source:?} {index}"
+                "{shown} {index}"
             );
             assert_eq!(
                 bits(&found.cell.vectors),
                 bits(&frame.cell.vectors),
-                "{source:?} {index}"
+                "{shown} {index}"
             );
-            assert_eq!(
-                found.cell.periodic, frame.cell.periodic,
-                "{source:?} {index}"
-            );
+            assert_eq!(found.cell.periodic, frame.cell.periodic, "{shown} {index}");
             index += 1;
         }
     }
-    let beyond = FrameSet::from_runs(vec![index..index + 1]);
+    let beyond = FrameSet::all(index + 1).slice(index..index + 1);
     assert!(
         input.read(&beyond, &mut block).is_err(),
         "more frames than the sources have"

@@ -31,7 +31,7 @@ fn main() {
 /// Everything the child printed.
 fn run(omp_num_threads: Option<&str>) -> String {
     let mut command = Command::new(std::env::current_exe().expect("own path"));
-    for name in environment::THREAD_VARIABLES {
+    for (name, _) in environment::VARIABLES {
         command.env_remove(name);
     }
     if let Some(n) = omp_num_threads {

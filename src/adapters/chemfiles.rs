@@ -1,4 +1,4 @@
-//! What the chemfiles library reads (<https://chemfiles.org>): PDB, DCD, XTC, TRR, NetCDF, LAMMPS dumps and more.
+//! What the chemfiles library reads (<https://chemfiles.org>): PDB, DCD, XTC, TRR, `NetCDF`, LAMMPS dumps and more.
 //!
 //! Species come from the file, or from a topology file or a list where the format has none. Kept besides
 //! positions and cells: velocities (`velocity`, Å/ps), numeric properties of atoms, properties of frames, step,
@@ -191,7 +191,11 @@ impl FrameStream for ChemfilesReader {
                     }
                     (Vec::new(), Values::Real(vec![x]), format!("{x:?}"))
                 }
-                Property::String(s) => (Vec::new(), Values::text(&s), s),
+                Property::String(s) => {
+                    // HDF5 texts end at a zero byte.
+                    let text = s.replace('\0', "\u{2400}");
+                    (Vec::new(), Values::text(&text), text)
+                }
                 Property::Vector3D(v) => {
                     let text = format!("{:?} {:?} {:?}", v[0], v[1], v[2]);
                     (vec![3], Values::Real(v.to_vec()), text)

@@ -87,7 +87,7 @@ fn first_bytes(path: &Path) -> Result<Vec<u8>> {
     let mut start = Vec::new();
     std::fs::File::open(path)
         .and_then(|f| f.take(256).read_to_end(&mut start))
-        .map_err(|e| Error::failure(format!("{}: cannot be read: {e}", path.display())))?;
+        .map_err(|e| Error::unreadable(path, &e))?;
     Ok(start)
 }
 

@@ -52,7 +52,18 @@ impl WholeFile {
             .suffix(".partial")
             .permissions(std::fs::Permissions::from_mode(0o666))
             .tempfile_in(directory(target))
-            .map_err(|e| Error::failure(format!("{shown}: cannot be created: {e}")))?;
+            .map_err(|e| {
+                // The error's own text names the temporary file, which is nobody's concern.
+                Error::failure(match e.kind() {
+                    std::io::ErrorKind::NotFound => format!(
+                        "{}: no such directory; create it or choose another name with -o",
+                        directory(target).display()
+                    ),
+                    kind => {
+                        format!("{shown}: cannot be created: {kind}; choose another name with -o")
+                    }
+                })
+            })?;
         Ok(Self {
             temporary,
             target: target.to_owned(),

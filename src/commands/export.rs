@@ -52,7 +52,7 @@ pub fn execute(args: &ExportArgs) -> Result<()> {
     let selected = match &args.frames {
         Some(selection) => selection
             .resolve(reader.n_frames())
-            .map_err(|why| Error::usage(format!("--frames: {why}")))?,
+            .map_err(|why| Error::usage(format!("--frames: {why} ({})", args.result.display())))?,
         None => FrameSet::all(reader.n_frames()),
     };
     let completed = reader

@@ -145,9 +145,10 @@ fn write(
             tracing::warn!("{remark}");
         }
     }
-    match writer.finish().map_err(failed)? {
-        true => Ok(()),
-        false => Err(changed(&args.sources[0])),
+    if writer.finish().map_err(failed)? {
+        Ok(())
+    } else {
+        Err(changed(&args.sources[0]))
     }
 }
 

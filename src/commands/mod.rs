@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::domain::error::{Error, Kind};
+use crate::domain::error::Error;
 
 use cli::{Cli, Verb};
 
@@ -51,7 +51,4 @@ pub fn main() -> ExitCode {
 /// The one line of an error.
 pub fn say(error: &Error) {
     eprintln!("error: {error}");
-    if error.kind == Kind::Usage {
-        eprintln!("try `framewise --help` or `framewise VERB --help`");
-    }
 }

@@ -56,7 +56,10 @@ impl Cell {
     /// Periodic directions need finite, linearly independent vectors; open directions may be zero.
     pub fn defect(&self) -> Option<String> {
         if self.vectors.iter().flatten().any(|x| !x.is_finite()) {
-            return Some("the cell has a NaN or infinite component".into());
+            return Some(format!(
+                "the cell has a NaN or infinite component ({})",
+                self.in_words()
+            ));
         }
         if !self.is_periodic() {
             return None;
@@ -64,13 +67,17 @@ impl Cell {
         let completed = self.completed();
         let lengths: f64 = completed.vectors.iter().map(|v| norm(*v)).product();
         if lengths == 0.0 || completed.volume() <= 1e-10 * lengths {
-            let mut text = String::from("the cell has zero volume (vectors");
-            for v in self.vectors {
-                let _ = write!(text, " [{} {} {}]", v[0], v[1], v[2]);
-            }
-            return Some(text + ")");
+            return Some(format!("the cell has zero volume ({})", self.in_words()));
         }
         None
+    }
+
+    fn in_words(&self) -> String {
+        let mut text = String::from("vectors");
+        for v in self.vectors {
+            let _ = write!(text, " [{} {} {}]", v[0], v[1], v[2]);
+        }
+        text
     }
 
     /// The same cell with zero vectors of open directions replaced by unit vectors orthogonal to the others,

@@ -1,6 +1,8 @@
 //! The one error of the program: a line for the user and the exit code that goes with it.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 /// What kind of error it is decides the exit code (see the contract's exit codes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,16 @@ impl Error {
             kind: Kind::Failure,
             message: one_line(&message.into()),
         }
+    }
+
+    /// A file that the system does not let us read.
+    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
+        let shown = path.display();
+        Self::failure(match error.kind() {
+            io::ErrorKind::NotFound => format!("{shown}: no such file"),
+            io::ErrorKind::IsADirectory => format!("{shown}: is a directory; give a file"),
+            _ => format!("{shown}: cannot be read: {error}"),
+        })
     }
 
     /// The process exit code.

@@ -195,12 +195,11 @@ fn canonical(spec: &ParameterSpec, name: &str, text: &str) -> Result<String, Par
 }
 
 fn unknown(calculator: &str, specs: &[ParameterSpec], name: &str) -> ParameterError {
-    let known = match specs.len() {
-        0 => "it has no parameters".to_owned(),
-        _ => {
-            let names: Vec<_> = specs.iter().map(|s| s.name).collect();
-            format!("it has {}", names.join(", "))
-        }
+    let known = if specs.is_empty() {
+        "it has no parameters".to_owned()
+    } else {
+        let names: Vec<_> = specs.iter().map(|s| s.name).collect();
+        format!("it has {}", names.join(", "))
     };
     ParameterError(format!(
         "calculator {calculator} has no parameter {name:?}{}; {known}",

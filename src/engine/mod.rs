@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod commit;
+mod desk;
 pub mod pool;
 pub mod ports;
 pub mod run;

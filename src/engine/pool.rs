@@ -18,7 +18,7 @@ use super::worker::{Event, View, Worker};
 pub use super::worker::panic_is_guarded;
 
 /// Fortran engines put large arrays on the stack; only what is touched costs memory.
-const STACK_BYTES: usize = 256 << 20;
+const STACK_BYTES: usize = 64 << 20;
 
 /// A frame that took too long, and the other frames of its batch, which have to be evaluated again.
 pub struct Overdue {

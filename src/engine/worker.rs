@@ -14,6 +14,7 @@ use crate::planning::status::Status;
 use super::batch::{Batch, Outcome};
 
 /// What a worker tells the coordinator.
+#[allow(clippy::large_enum_variant)] // nearly every event is a batch
 pub(super) enum Event {
     /// A batch is evaluated, or abandoned half-way after a call to stop.
     Evaluated(Batch),

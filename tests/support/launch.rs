@@ -50,13 +50,18 @@ impl Launch {
 
     /// The program on `ranks` ranks.
     pub fn on(ranks: usize, folder: &Path) -> Self {
+        Self::of(Path::new(PROGRAM), ranks, folder)
+    }
+
+    /// Any program on `ranks` ranks.
+    pub fn of(program: &Path, ranks: usize, folder: &Path) -> Self {
         let mut launch = Self::new(mpiexec(), folder);
         launch.command.args(["-n", &ranks.to_string()]);
         launch.command.arg("--oversubscribe");
         if getuid().is_root() {
             launch.command.arg("--allow-run-as-root");
         }
-        launch.command.arg(PROGRAM);
+        launch.command.arg(program);
         launch.shown = format!("{ranks} ranks:");
         launch
     }
@@ -76,6 +81,12 @@ impl Launch {
     pub fn args(mut self, arguments: &str) -> Self {
         self.command.args(arguments.split_whitespace());
         self.shown += arguments;
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
         self
     }
 

@@ -38,7 +38,7 @@ pub struct ExtxyzReader<R> {
 impl ExtxyzReader<BufReader<File>> {
     /// Opens a file.
     pub fn open(path: &Path) -> Result<Self> {
-        let failed = |e| Error::failure(format!("{}: cannot be read: {e}", path.display()));
+        let failed = |e| Error::unreadable(path, &e);
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {

@@ -25,43 +25,38 @@ pub enum Convention {
 /// The group that `key` names, or the only one there is.
 pub fn locate(path: &Path, file: &File, key: Option<&str>) -> Result<(Group, Convention)> {
     let shown = path.display();
-    match key {
-        Some(key) => {
-            let group = ["", "/particles/"]
-                .iter()
-                .find_map(|prefix| file.group(&format!("{prefix}{key}")).ok())
-                .ok_or_else(|| {
-                    Error::failure(format!(
-                        "{shown}: there is no group {key:?}; {}",
-                        known(file)
-                    ))
-                })?;
-            recognise(&group).ok_or_else(|| {
+    if let Some(key) = key {
+        let group = ["", "/particles/"]
+            .iter()
+            .find_map(|prefix| file.group(&format!("{prefix}{key}")).ok())
+            .ok_or_else(|| {
                 Error::failure(format!(
-                    "{shown}: group {key:?} holds no positions (H5MD: position/value; mbe-automation: \"positions (Å)\"); {}",
+                    "{shown}: there is no group {key:?}; {}",
                     known(file)
                 ))
-            })
+            })?;
+        recognise(&group).ok_or_else(|| {
+            Error::failure(format!(
+                "{shown}: group {key:?} holds no positions (H5MD: position/value; mbe-automation: \"positions (Å)\"); {}",
+                known(file)
+            ))
+        })
+    } else {
+        let preferred = file.group(super::layout::PARTICLES).ok();
+        if let Some(found) = preferred.as_ref().and_then(recognise) {
+            return Ok(found);
         }
-        None => {
-            let preferred = file.group(super::layout::PARTICLES).ok();
-            if let Some(found) = preferred.as_ref().and_then(recognise) {
-                return Ok(found);
-            }
-            let candidates = candidates(file);
-            match &candidates[..] {
-                [only] => {
-                    recognise(only).ok_or_else(|| Error::failure(format!("{shown}: unreadable")))
-                }
-                [] => Err(Error::failure(format!(
-                    "{shown}: no frames found: dataset {}/value is missing and no group has \"positions (Å)\"",
-                    super::layout::POSITION
-                ))),
-                _ => Err(Error::failure(format!(
-                    "{shown}: holds several sets of frames; choose one with --key: {}",
-                    names(&candidates)
-                ))),
-            }
+        let candidates = candidates(file);
+        match &candidates[..] {
+            [only] => recognise(only).ok_or_else(|| Error::failure(format!("{shown}: unreadable"))),
+            [] => Err(Error::failure(format!(
+                "{shown}: no frames found: dataset {}/value is missing and no group has \"positions (Å)\"",
+                super::layout::POSITION
+            ))),
+            _ => Err(Error::failure(format!(
+                "{shown}: holds several sets of frames; choose one with --key: {}",
+                names(&candidates)
+            ))),
         }
     }
 }
@@ -77,10 +72,10 @@ fn recognise(group: &Group) -> Option<(Group, Convention)> {
     if mbe_positions(group).is_some() {
         return Some((group.clone(), Convention::Mbe));
     }
-    if let Ok(cluster) = group.group(MBE_CLUSTER) {
-        if mbe_positions(&cluster).is_some() {
-            return Some((cluster, Convention::Mbe));
-        }
+    if let Ok(cluster) = group.group(MBE_CLUSTER)
+        && mbe_positions(&cluster).is_some()
+    {
+        return Some((cluster, Convention::Mbe));
     }
     group
         .link_exists("position")
@@ -94,6 +89,8 @@ fn candidates(file: &File) -> Vec<Group> {
     if let Ok(root) = file.group("/") {
         search(&root, SEARCH.0, &mut budget, &mut found);
     }
+    // The order in which files list their groups is nobody's.
+    found.sort_by_key(|group| group.name());
     found
 }
 

@@ -3,6 +3,7 @@
 pub mod create;
 pub mod ffi;
 pub mod fingerprint;
+pub mod geometry;
 pub mod history;
 pub mod input;
 pub mod layout;
@@ -26,16 +27,19 @@ const CHUNK_CACHE_BYTES: usize = 64 << 20;
 /// Opens an HDF5 file for reading with the serial driver.
 pub fn open_read_only(path: &Path) -> Result<File> {
     let shown = path.display();
-    let meta = fs::metadata(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::failure(format!("{shown}: no such file")),
-        _ => Error::failure(format!("{shown}: cannot be read: {e}")),
-    })?;
+    let unreadable = |e| Error::unreadable(path, &e);
+    let meta = fs::metadata(path).map_err(unreadable)?;
+    if meta.len() == 0 && meta.is_file() {
+        return Err(Error::failure(format!(
+            "{shown}: is empty; copy it again from its source"
+        )));
+    }
     if meta.is_dir() {
         return Err(Error::failure(format!(
             "{shown}: is a directory, not an HDF5 file"
         )));
     }
-    if !has_signature(path).map_err(|e| Error::failure(format!("{shown}: cannot be read: {e}")))? {
+    if !has_signature(path).map_err(unreadable)? {
         return Err(Error::failure(format!(
             "{shown}: not an HDF5 file; `framewise import {shown} -o X.h5` converts trajectories of other formats"
         )));
@@ -72,11 +76,7 @@ pub fn reason(error: &::hdf5::Error) -> String {
     let text = match error {
         ::hdf5::Error::HDF5(_) => error
             .stack()
-            .and_then(|stack| {
-                stack
-                    .detail()
-                    .or_else(|| Some(stack.description().to_owned()))
-            })
+            .and_then(|stack| stack.last().map(|frame| frame.desc().to_owned()))
             .unwrap_or_else(|| "unknown HDF5 error".into()),
         ::hdf5::Error::Internal(text) => text.clone(),
     };
@@ -120,10 +120,6 @@ pub fn text_attribute(object: &::hdf5::Location, name: &str) -> Option<String> {
 pub fn texts_attribute(object: &::hdf5::Location, name: &str) -> Option<Vec<String>> {
     use ::hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
     let attribute = object.attr(name).ok()?;
-    fn all<T: H5Type + ToString>(attribute: &::hdf5::Attribute) -> Option<Vec<String>> {
-        let values = attribute.read_raw::<T>().ok()?;
-        Some(values.iter().map(ToString::to_string).collect())
-    }
     match attribute.dtype().ok()?.to_descriptor().ok()? {
         TypeDescriptor::VarLenUnicode => all::<VarLenUnicode>(&attribute),
         TypeDescriptor::VarLenAscii => all::<VarLenAscii>(&attribute),
@@ -131,6 +127,11 @@ pub fn texts_attribute(object: &::hdf5::Location, name: &str) -> Option<Vec<Stri
         TypeDescriptor::FixedAscii(_) => all::<FixedAscii<64>>(&attribute),
         _ => None,
     }
+}
+
+fn all<T: H5Type + ToString>(attribute: &::hdf5::Attribute) -> Option<Vec<String>> {
+    let values = attribute.read_raw::<T>().ok()?;
+    Some(values.iter().map(ToString::to_string).collect())
 }
 
 /// The dataset `name` of `group`, or an error that names path and key.
@@ -149,7 +150,7 @@ pub fn join(group: &str, name: &str) -> String {
     format!("{}/{name}", group.trim_end_matches('/'))
 }
 
-/// Writes a variable-length text attribute (the only kind MDAnalysis takes for units).
+/// Writes a variable-length text attribute (the only kind `MDAnalysis` takes for units).
 pub fn write_text(object: &::hdf5::Location, name: &str, text: &str) -> ::hdf5::Result<()> {
     use ::hdf5::types::VarLenUnicode;
     let value: VarLenUnicode = text

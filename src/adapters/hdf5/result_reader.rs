@@ -15,7 +15,7 @@ use crate::planning::status::{Status, StatusCounts};
 use super::create::Message;
 use super::history::{self, Run};
 use super::input::Input;
-use super::{failed, ffi, layout, open_read_only, text_attribute};
+use super::{failed, ffi, has_signature, layout, open_read_only, text_attribute};
 
 /// Frames whose states are read at a time.
 const BLOCK: u64 = 1 << 17;
@@ -52,6 +52,14 @@ pub struct ResultReader {
     geometry: Option<Input>,
     frames: u64,
     _file: File,
+}
+
+/// Whether `path` is an HDF5 file with a result of framewise in it; an error when it cannot be read.
+pub fn is_result(path: &Path) -> Result<bool> {
+    if !has_signature(path).map_err(|e| Error::unreadable(path, &e))? {
+        return Ok(false);
+    }
+    Ok(open_read_only(path)?.group(layout::FRAMEWISE).is_ok())
 }
 
 impl ResultReader {

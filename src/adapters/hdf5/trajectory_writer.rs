@@ -327,6 +327,10 @@ impl Sink {
         given: Option<(&Values, Option<&str>)>,
         count: usize,
     ) -> hdf5::Result<bool> {
+        if count == 0 {
+            // A frame without atoms may declare columns of any kind.
+            return Ok(true);
+        }
         match (self, given) {
             (Self::Text(slab), Some((_, Some(text)))) => slab.push(text)?,
             (Self::Text(slab), Some((values, None))) => {

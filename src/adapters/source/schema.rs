@@ -34,6 +34,7 @@ pub struct Field {
 
 /// Everything about the sources that a file of known size needs.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // Independent facts, not states.
 pub struct Schema {
     /// Number of frames.
     pub frames: u64,

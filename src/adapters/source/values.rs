@@ -170,7 +170,9 @@ pub fn parse_words(words: &[&str]) -> Values {
         Values::Logical(v)
     } else {
         let mut texts = Texts::default();
-        words.iter().for_each(|w| texts.push(w));
+        for word in words {
+            texts.push(word);
+        }
         Values::Text(texts)
     }
 }

@@ -57,7 +57,7 @@ pub struct RunArgs {
     )]
     pub frames: Option<String>,
 
-    /// Part I (from 1) of N equal parts of the selection, as numpy.array_split cuts it
+    /// Part I (from 1) of N equal parts of the selection, as `numpy.array_split` cuts it
     #[arg(long, value_name = "I/N", help_heading = "Which frames")]
     pub chunk: Option<String>,
 
@@ -70,23 +70,49 @@ pub struct RunArgs {
     pub retry: Option<String>,
 
     /// Time between commits; a kill costs at most this much work [default: 60s]
-    #[arg(long, value_name = "TIME", help_heading = "How to run")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "TIME",
+        help_heading = "How to run"
+    )]
     pub checkpoint_interval: Option<String>,
 
     /// When the job will be ended: auto (ask SLURM) or HH:MM:SS from now [default: auto]
-    #[arg(long, value_name = "auto|HH:MM:SS", help_heading = "How to run")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "auto|HH:MM:SS",
+        help_heading = "How to run"
+    )]
     pub walltime: Option<String>,
 
     /// Begin to stop this long before the walltime [default: a tenth of it, at most 60s]
-    #[arg(long, value_name = "TIME", help_heading = "How to run")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "TIME",
+        help_heading = "How to run"
+    )]
     pub stop_before: Option<String>,
 
     /// Compute threads per rank [default: the cores this rank may use]
-    #[arg(short, long, value_name = "T", help_heading = "How to run")]
+    #[arg(
+        short,
+        long,
+        allow_negative_numbers = true,
+        value_name = "T",
+        help_heading = "How to run"
+    )]
     pub threads: Option<usize>,
 
     /// Give a frame up after this long: it fails, the rest goes on
-    #[arg(long, value_name = "TIME", help_heading = "How to run")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "TIME",
+        help_heading = "How to run"
+    )]
     pub frame_timeout: Option<String>,
 
     /// End the job with an error after more than this many failed frames
@@ -94,7 +120,12 @@ pub struct RunArgs {
     pub max_failures: Option<u64>,
 
     /// Memory of each rank for frames and results [default: 512MiB]
-    #[arg(long, value_name = "SIZE", help_heading = "How to run")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "SIZE",
+        help_heading = "How to run"
+    )]
     pub max_memory: Option<String>,
 
     /// How ranks write [default: collective]
@@ -105,7 +136,7 @@ pub struct RunArgs {
     )]
     pub io: Option<String>,
 
-    /// MPI-IO hint, repeatable: romio_cb_write=enable, striping_factor=16...
+    /// MPI-IO hint, repeatable: `romio_cb_write=enable`, `striping_factor=16`...
     #[arg(long, value_name = "K=V", help_heading = "File access")]
     pub hint: Vec<String>,
 
@@ -147,7 +178,7 @@ impl RunArgs {
             input: flags.input.or(file.input),
             output: flags.output.or(file.output),
             calculator: flags.calculator.or(file.calculator),
-            param: merge(file.param, flags.param),
+            param: merge(file.param, &flags.param),
             level_of_theory: flags.level_of_theory.or(file.level_of_theory),
             key: flags.key.or(file.key),
             frames: flags.frames.or(file.frames),
@@ -162,7 +193,7 @@ impl RunArgs {
             max_failures: flags.max_failures.or(file.max_failures),
             max_memory: flags.max_memory.or(file.max_memory),
             io: flags.io.or(file.io),
-            hint: merge(file.hint, flags.hint),
+            hint: merge(file.hint, &flags.hint),
             geometry: flags.geometry.or(file.geometry),
             config: flags.config,
             progress: flags.progress.or(file.progress),
@@ -173,11 +204,11 @@ impl RunArgs {
 }
 
 /// `k=v` pairs of the file, except those whose key a flag gives.
-fn merge(file: Vec<String>, flags: Vec<String>) -> Vec<String> {
+fn merge(file: Vec<String>, flags: &[String]) -> Vec<String> {
     let key = |pair: &String| pair.split('=').next().unwrap_or_default().to_owned();
     let given: Vec<_> = flags.iter().map(key).collect();
     let kept = file.into_iter().filter(|pair| !given.contains(&key(pair)));
-    kept.chain(flags.clone()).collect()
+    kept.chain(flags.iter().cloned()).collect()
 }
 
 fn read_job_file(path: &Path) -> Result<RunArgs> {

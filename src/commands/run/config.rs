@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapters::calculators;
-use crate::adapters::hdf5::create::Geometry;
 use crate::adapters::hdf5::ffi::Transfer;
+use crate::adapters::hdf5::geometry::Geometry;
 use crate::domain::calculator::{Availability, CalculatorKind, Factory};
 use crate::domain::error::{Error, Result};
 use crate::domain::parameters::{Parameters, did_you_mean};
@@ -136,7 +136,7 @@ impl RunConfig {
                 "--checkpoint-interval",
                 args.checkpoint_interval.as_deref(),
             )?
-            .unwrap_or(Duration::from_secs(60)),
+            .unwrap_or(Duration::from_mins(1)),
             walltime: walltime(args.walltime.as_deref())?,
             stop_before: duration("--stop-before", args.stop_before.as_deref())?,
             threads: threads(args.threads)?,
@@ -329,7 +329,7 @@ mod tests {
         let time = |text| duration("--x", Some(text)).map(Option::unwrap_or_default);
         assert_eq!(time("90"), Ok(Duration::from_secs(90)));
         assert_eq!(time("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(time("1h 30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(time("1h 30m"), Ok(Duration::from_mins(90)));
         for wrong in ["", "-1", "0", "nan", "inf", "1 parsec"] {
             assert!(time(wrong).is_err(), "{wrong}");
         }

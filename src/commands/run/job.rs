@@ -13,7 +13,7 @@ use crate::adapters::lock::{self, Lock};
 use crate::adapters::mpi::{self, MpiRanks, RawCommunicator, RawInfo, World};
 use crate::adapters::signals::Signals;
 use crate::adapters::walltime;
-use crate::commands::table::thousands;
+use crate::commands::table::plural;
 use crate::domain::error::{Error, Result};
 use crate::engine::ports::{Clock, Ranks};
 use crate::engine::run::{Ports, Settings, run as run_engine};
@@ -25,6 +25,7 @@ use crate::planning::status::Status;
 
 use super::config::{RunConfig, Walltime};
 use super::existing::{self, Identity, Standing};
+use super::place;
 use super::watch::{self, Watch};
 
 /// How the verb ended, for the exit code.
@@ -179,13 +180,14 @@ impl Job {
 
 /// Rank 0 alone: take the lock, then create the file or see what is left to do in it.
 fn prepare(config: &RunConfig, input: &mut Input, selected: &FrameSet) -> Result<(First, Job)> {
-    refuse_same_file(config)?;
+    place::check(config)?;
     let lock = Lock::take(&config.result)?;
     let fingerprint = fingerprint(input)?;
     let identity = existing::identity(config, input, fingerprint);
-    let standing = match config.result.exists() {
-        true => look_at_existing(config, &identity, selected)?,
-        false => None,
+    let standing = if config.result.exists() {
+        look_at_existing(config, &identity, selected)?
+    } else {
+        None
     };
     let created = standing.is_none();
     let standing = standing.unwrap_or_else(|| Standing {
@@ -195,13 +197,10 @@ fn prepare(config: &RunConfig, input: &mut Input, selected: &FrameSet) -> Result
         run_number: 1,
     });
     let species = input.species_present(&standing.pending)?;
-    config.factory.check_species(&species).map_err(|e| {
-        Error::failure(format!(
-            "{}: calculator {}: {e}",
-            config.input.display(),
-            config.calculator.name
-        ))
-    })?;
+    config
+        .factory
+        .check_species(&species)
+        .map_err(|e| Error::failure(format!("{}: {e}", config.input.display())))?;
     let mut attributes = identity;
     if created {
         create::create(&config.result, input, config.geometry)?;
@@ -224,7 +223,7 @@ fn look_at_existing(
     identity: &Identity,
     selected: &FrameSet,
 ) -> Result<Option<Standing>> {
-    let reader = ResultReader::open(&config.result)?;
+    let reader = place::open_existing(&config.result)?;
     let Some(difference) = existing::difference(&reader, identity) else {
         return existing::standing(&reader, config, selected).map(Some);
     };
@@ -236,20 +235,6 @@ fn look_at_existing(
     Err(Error::failure(format!(
         "{shown} was made with {difference}; choose another -o, or --overwrite all frames to replace it"
     )))
-}
-
-fn refuse_same_file(config: &RunConfig) -> Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let (Ok(input), Ok(result)) = (config.input.metadata(), config.result.metadata()) else {
-        return Ok(());
-    };
-    if (input.dev(), input.ino()) == (result.dev(), result.ino()) {
-        return Err(Error::usage(format!(
-            "{}: the result would overwrite the input; choose another -o",
-            config.result.display()
-        )));
-    }
-    Ok(())
 }
 
 /// All ranks write the attributes into the new file, then rank 0 gives it its name.
@@ -342,12 +327,12 @@ fn compute(
     );
     if ranks.rank() == 0 {
         tracing::info!(
-            "{}: {} frames to compute with {} on {} ranks x {} threads",
+            "{}: {} to compute with {} on {} x {}",
             config.result.display(),
-            thousands(planned),
+            plural(planned, "frame"),
             config.level_of_theory,
-            ranks.size(),
-            settings.threads,
+            plural(ranks.size() as u64, "rank"),
+            plural(settings.threads as u64, "thread"),
         );
     }
     let mut watch = Watch::new(config.progress, ranks.rank() == 0, planned, share.len());
@@ -387,7 +372,7 @@ fn deadline(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Option<Durati
     let Some(end) = left else { return Ok(None) };
     let reserve = config
         .stop_before
-        .unwrap_or_else(|| (end / 10).min(Duration::from_secs(60)));
+        .unwrap_or_else(|| (end / 10).min(Duration::from_mins(1)));
     tracing::info!(
         "walltime ends in {:.0?}; stopping {reserve:.0?} before",
         end.saturating_sub(started.elapsed())
@@ -418,15 +403,14 @@ fn nothing_to_do(ranks: usize) -> Summary {
 fn report(setting: &Setting<'_>, selected: &FrameSet, job: &Job, summary: &Summary) -> Result<()> {
     let config = setting.config;
     watch::write_metrics(summary, config)?;
-    if !setting.talkative {
-        return Ok(());
-    }
     let committed = &summary.progress.committed;
-    if job.pending.is_empty() {
+    if setting.talkative && job.pending.is_empty() {
         return watch::print_nothing_to_do(config, selected.len(), job.troubled);
     }
-    let left = summary.progress.planned - committed.total();
-    watch::print_summary(summary, config, selected.len(), left)?;
+    if setting.talkative {
+        let left = summary.progress.planned - committed.total();
+        watch::print_summary(summary, config, selected.len(), left)?;
+    }
     match committed.troubled() {
         0 => Ok(()),
         _ => name_failures(config, selected),

@@ -24,18 +24,18 @@ pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
     };
     let rank = world.ranks().rank();
     let outcome = run(args, talk, &world, started);
-    // Everybody is here: files are closed, and MPI_Finalize comes when `world` goes.
+    // Launchers end all processes as soon as one leaves with an error: speak before anybody can leave.
+    if let (Err(error), 0) = (&outcome, rank) {
+        say(error);
+    }
+    // Everybody is here: files are closed, and MPI_Finalize comes when `world` goes. It is no barrier by itself.
+    world.ranks().barrier();
     drop(world);
     match outcome {
         Ok(Outcome::Completed) => ExitCode::SUCCESS,
         Ok(Outcome::SomeFailed) => ExitCode::from(3),
         Ok(Outcome::Stopped) => ExitCode::from(75),
-        Err(error) => {
-            if rank == 0 {
-                say(&error);
-            }
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => ExitCode::from(error.exit_code()),
     }
 }
 

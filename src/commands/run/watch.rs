@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use serde_json::json;
 
 use crate::commands::output;
-use crate::commands::table::{duration, thousands};
+use crate::commands::table::{duration, plural, thousands};
 use crate::domain::error::{Error, Result};
 use crate::engine::ports::Observer;
 use crate::engine::summary::{Progress, Summary};
@@ -16,7 +16,7 @@ use crate::planning::status::Status;
 use super::config::{ProgressStyle, RunConfig};
 
 /// Time between two log lines.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Shows progress on rank 0, nothing on the others.
 pub struct Watch {
@@ -146,17 +146,17 @@ pub fn print_summary(
         "{result}: {what}; {} of {} selected frames left\n  \
          wall     {} ({:.1} frames/s) on {} x {} = {threads}\n  \
          compute  {:.0} % of the workers' time, balance {:.2}\n  \
-         commit   {:.1} % of the wall time, {} commits, {:.2} MB at {:.0} MB/s",
+         commit   {:.1} % of the wall time, {}, {:.2} MB at {:.0} MB/s",
         thousands(left),
         thousands(selected),
         duration(seconds),
         frames as f64 / seconds.max(1e-9),
-        plural(summary.ranks.len(), "rank"),
-        plural(threads / summary.ranks.len().max(1), "thread"),
+        plural(summary.ranks.len() as u64, "rank"),
+        plural((threads / summary.ranks.len().max(1)) as u64, "thread"),
         100.0 * summary.compute_share(),
         summary.balance(),
         100.0 * summary.commit_share(),
-        progress.commits,
+        plural(progress.commits, "commit"),
         summary.bytes() as f64 * 1e-6,
         summary.commit_rate(),
     ))
@@ -179,14 +179,6 @@ pub fn print_nothing_to_do(config: &RunConfig, selected: u64, troubled: u64) -> 
         "{}: {what}; 0 frames computed",
         config.result.display()
     ))
-}
-
-fn plural(n: usize, word: &str) -> String {
-    if n == 1 {
-        format!("1 {word}")
-    } else {
-        format!("{n} {word}s")
-    }
 }
 
 /// The final summary as JSON.

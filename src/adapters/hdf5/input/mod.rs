@@ -1,20 +1,22 @@
 //! Frames from an HDF5 file: H5MD with fixed or per-frame species and cells, ragged sets, and mbe-automation's
 //! `Structure`, `Trajectory` and `FiniteSubsystem` groups. Opened read-only with the serial driver.
 
+mod examine;
+
 use std::path::{Path, PathBuf};
 
-use ::hdf5::types::TypeDescriptor;
-use ::hdf5::{Dataset, File, Group};
+use ::hdf5::{Dataset, Group};
 
 use crate::domain::cell::Cell;
 use crate::domain::error::{Error, Result};
 use crate::domain::frame::FrameBlock;
-use crate::domain::units::length_in_angstrom;
 use crate::engine::ports::Source;
 use crate::planning::frame_set::FrameSet;
 
 use super::locate::{Convention, locate, mbe_positions};
-use super::{failed, ffi, join, open_read_only, text_attribute, texts_attribute};
+use super::{ffi, open_read_only};
+
+use examine::{At, Counts, atomic_number, vectors};
 
 /// How positions are laid out.
 pub enum Positions {
@@ -51,7 +53,6 @@ enum Periodic {
 /// A trajectory open for reading.
 pub struct Input {
     path: PathBuf,
-    file: File,
     group: Group,
     convention: Convention,
     positions: Dataset,
@@ -134,7 +135,6 @@ impl Input {
             scratch: Scratch::default(),
             group,
             convention,
-            file,
         };
         input.check_constant_cell()?;
         Ok(input)
@@ -167,8 +167,13 @@ impl Input {
 
     /// The dataset of positions, for an external link; `None` when its shape or unit is not that of a result.
     pub fn linkable_positions(&self) -> Option<String> {
-        let same = !matches!(self.arrangement, Positions::Single) && self.scale == 1.0;
+        let same = !matches!(self.arrangement, Positions::Single) && !self.is_scaled();
         same.then(|| self.positions.name())
+    }
+
+    /// Whether lengths are not in Å already.
+    fn is_scaled(&self) -> bool {
+        (self.scale - 1.0).abs() > f64::EPSILON
     }
 
     /// Species when they are the same in every frame.
@@ -278,8 +283,7 @@ impl Input {
                 }
             }
         }
-        // Multiplying by one would change nothing but time.
-        if self.scale != 1.0 {
+        if self.is_scaled() {
             for x in block.positions.as_flattened_mut() {
                 *x *= self.scale;
             }
@@ -310,8 +314,7 @@ impl Input {
                 }
                 if pair[0] < 0 || pair[1] < pair[0] || pair[1] as u64 > self.total_atoms {
                     return Err(Error::failure(format!(
-                        "{}: {}: frame {frame} has atoms {}..{}, which is impossible with {} atoms",
-                        self.path.display(),
+                        "{}: frame {frame} has atoms {}..{}, which is impossible with {} atoms",
                         offsets.name(),
                         pair[0],
                         pair[1],
@@ -353,8 +356,7 @@ impl Input {
                     let z = atomic_number(*number).ok_or_else(|| {
                         let i = block.offsets.partition_point(|o| *o <= at) - 1;
                         Error::failure(format!(
-                            "{}: {}: frame {}, atom {}: {number} is not an atomic number",
-                            self.path.display(),
+                            "{}: frame {}, atom {}: {number} is not an atomic number (0 to 118)",
                             dataset.name(),
                             block.indices[i],
                             at - block.offsets[i]
@@ -403,11 +405,6 @@ impl Input {
         }
         Ok(())
     }
-
-    /// The open file, for copying.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
 }
 
 impl Source for Input {
@@ -419,227 +416,5 @@ impl Source for Input {
             .and_then(|()| self.read_species(frames, block))
             .and_then(|()| self.read_cells(frames, block));
         done.map_err(|e| e.context(self.path.display()))
-    }
-}
-
-fn atomic_number(number: i64) -> Option<u8> {
-    u8::try_from(number).ok().filter(|z| *z <= 118)
-}
-
-/// Three rows from nine components or three edge lengths.
-fn vectors(row: &[f64], scale: f64) -> [[f64; 3]; 3] {
-    let mut vectors = [[0.0; 3]; 3];
-    for (k, vector) in vectors.iter_mut().enumerate() {
-        if row.len() == 9 {
-            vector.copy_from_slice(&row[3 * k..3 * k + 3]);
-        } else {
-            vector[k] = row[k];
-        }
-        for x in vector {
-            *x *= scale;
-        }
-    }
-    vectors
-}
-
-struct Counts {
-    frames: u64,
-    atoms: usize,
-    total_atoms: u64,
-    ragged: bool,
-}
-
-/// Where we are in the file, for errors that name it.
-struct At<'a> {
-    path: &'a Path,
-    group: &'a Group,
-    convention: Convention,
-}
-
-impl At<'_> {
-    fn error(&self, message: impl std::fmt::Display) -> Error {
-        Error::failure(format!("{}: {message}", self.path.display()))
-    }
-
-    fn wrong_shape(&self, dataset: &Dataset, expected: &str) -> Error {
-        let (name, shape) = (dataset.name(), dataset.shape());
-        self.error(format!(
-            "dataset {name} has shape {shape:?}, expected {expected}"
-        ))
-    }
-
-    fn require_real(&self, dataset: &Dataset) -> Result<()> {
-        match dataset.dtype().and_then(|t| t.to_descriptor()) {
-            Ok(
-                TypeDescriptor::Float(_) | TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_),
-            ) => Ok(()),
-            Ok(other) => Err(self.error(format!(
-                "dataset {} holds {other:?}, expected numbers",
-                dataset.name()
-            ))),
-            Err(e) => Err(failed(format!(
-                "{}: dataset {}",
-                self.path.display(),
-                dataset.name()
-            ))(e)),
-        }
-    }
-
-    fn check_offsets(&self, offsets: &Dataset, total: usize) -> Result<u64> {
-        let [entries] = offsets.shape()[..] else {
-            return Err(self.wrong_shape(offsets, "(frames + 1)"));
-        };
-        let Some(frames) = entries.checked_sub(1) else {
-            return Err(self.wrong_shape(offsets, "(frames + 1), so at least one entry"));
-        };
-        let mut ends = [0i64; 2];
-        let last = frames as u64;
-        ffi::read_rows(offsets, &[0..1], &mut ends[..1])?;
-        ffi::read_rows(offsets, &[last..last + 1], &mut ends[1..])?;
-        if ends[0] != 0 || ends[1] != total as i64 {
-            return Err(self.error(format!(
-                "dataset {} runs from {} to {}, but there are {total} positions",
-                offsets.name(),
-                ends[0],
-                ends[1]
-            )));
-        }
-        Ok(last)
-    }
-
-    fn length_unit(&self, dataset: &Dataset) -> Result<f64> {
-        if self.convention == Convention::Mbe {
-            return Ok(1.0);
-        }
-        let unit = text_attribute(dataset, "unit").unwrap_or_default();
-        length_in_angstrom(&unit).ok_or_else(|| {
-            self.error(format!(
-                "dataset {} has the unit {unit:?}, which is not a length known here (Angstrom, nm, pm, bohr, m)",
-                dataset.name()
-            ))
-        })
-    }
-
-    fn species(&self, counts: &Counts) -> Result<Species> {
-        let dataset = match self.convention {
-            Convention::Mbe => super::dataset(self.path, self.group, "atomic_numbers")?,
-            Convention::H5md => self
-                .group
-                .dataset("species")
-                .or_else(|_| self.group.dataset("species/value"))
-                .map_err(|_| {
-                    self.error(format!(
-                        "dataset {} (atomic numbers) is missing",
-                        join(&self.group.name(), "species")
-                    ))
-                })?,
-        };
-        match dataset.dtype().and_then(|t| t.to_descriptor()) {
-            Ok(
-                TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) | TypeDescriptor::Enum(_),
-            ) => {}
-            _ => {
-                return Err(self.error(format!(
-                    "dataset {} does not hold whole numbers; species are atomic numbers",
-                    dataset.name()
-                )));
-            }
-        }
-        let shape = dataset.shape();
-        let expected = if counts.ragged {
-            vec![counts.total_atoms as usize]
-        } else {
-            vec![counts.atoms]
-        };
-        if !counts.ragged && shape == [counts.frames as usize, counts.atoms] {
-            return Ok(Species::PerFrame(dataset));
-        }
-        if shape != expected {
-            return Err(self.wrong_shape(
-                &dataset,
-                &format!("{expected:?} as the positions have, or one row of atoms per frame"),
-            ));
-        }
-        if counts.ragged {
-            return Ok(Species::PerFrame(dataset));
-        }
-        let mut numbers = vec![0i64; counts.atoms];
-        ffi::read_rows(&dataset, &[0..counts.atoms as u64], &mut numbers)?;
-        let species = numbers.iter().enumerate().map(|(atom, number)| {
-            atomic_number(*number).ok_or_else(|| {
-                self.error(format!(
-                    "{}: atom {atom}: {number} is not an atomic number",
-                    dataset.name()
-                ))
-            })
-        });
-        Ok(Species::Constant(species.collect::<Result<_>>()?))
-    }
-
-    fn cells(&self, counts: &Counts) -> Result<Cells> {
-        let found = match self.convention {
-            Convention::Mbe => ["cell_vectors (Å)", "cell_vectors (\u{212b})"]
-                .iter()
-                .find_map(|name| self.group.dataset(name).ok()),
-            Convention::H5md => ["box/edges", "box/edges/value"]
-                .iter()
-                .find_map(|name| self.group.dataset(name).ok()),
-        };
-        let Some(dataset) = found else {
-            return Ok(Cells::Open);
-        };
-        self.require_real(&dataset)?;
-        let scale = self.length_unit(&dataset)?;
-        let frames = counts.frames as usize;
-        match dataset.shape()[..] {
-            // H5MD keeps what changes with time in a group, under `value`.
-            [3, 3] | [3] if !dataset.name().ends_with("/value") => {
-                let mut row = vec![0.0; dataset.size()];
-                ffi::read_rows(&dataset, &[0..3], &mut row)?;
-                Ok(Cells::Constant(vectors(&row, scale)))
-            }
-            [n, 3, 3] | [n, 3] if n == frames => Ok(Cells::PerFrame(dataset)),
-            _ => Err(self.wrong_shape(&dataset, &format!("(3, 3) or ({frames}, 3, 3)"))),
-        }
-    }
-
-    fn periodic(&self, counts: &Counts, cells: &Cells) -> Result<Periodic> {
-        let cell_given = !matches!(cells, Cells::Open);
-        if self.convention == Convention::Mbe {
-            let attribute = self.group.attr("periodic");
-            let periodic = attribute
-                .and_then(|a| a.read_scalar::<bool>())
-                .unwrap_or(cell_given);
-            if periodic && !cell_given && counts.frames > 0 {
-                return Err(self.error(format!(
-                    "group {} is periodic but has no \"cell_vectors (Å)\"",
-                    self.group.name()
-                )));
-            }
-            return Ok(Periodic::Constant([periodic; 3]));
-        }
-        if let Ok(dataset) = self.group.dataset("box/periodic") {
-            if dataset.shape() != [counts.frames as usize, 3] {
-                return Err(self.wrong_shape(&dataset, &format!("({}, 3)", counts.frames)));
-            }
-            return Ok(Periodic::PerFrame(dataset));
-        }
-        let boundary = self
-            .group
-            .group("box")
-            .ok()
-            .and_then(|b| texts_attribute(&b, "boundary"));
-        let periodic = match boundary.as_deref() {
-            Some([a, b, c]) => [a, b, c].map(|word| word == "periodic"),
-            Some([all]) => [all == "periodic"; 3],
-            _ => [cell_given; 3],
-        };
-        if periodic.contains(&true) && !cell_given && counts.frames > 0 {
-            return Err(self.error(format!(
-                "{} is periodic but has no edges",
-                join(&self.group.name(), "box")
-            )));
-        }
-        Ok(Periodic::Constant(periodic))
     }
 }

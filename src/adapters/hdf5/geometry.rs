@@ -1,0 +1,281 @@
+//! The geometry inside a result: copied from the input, or linked to it.
+
+use std::path::Path;
+
+use ::hdf5::{Dataset, File, Group};
+
+use crate::domain::error::Result;
+use crate::domain::frame::FrameBlock;
+use crate::engine::ports::Source;
+use crate::planning::frame_set::FrameSet;
+
+use super::create::{atoms_shape, folder_of, group, zeroed};
+use super::input::Input;
+use super::layout::{self, unit};
+use super::{failed, ffi, write_text};
+
+/// Whether the input's positions are copied into the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Geometry {
+    /// Copied up to [`COPY_BYTES`], linked above.
+    #[default]
+    Auto,
+    /// Always copied.
+    Copy,
+    /// Always linked, where the input's layout allows.
+    Link,
+}
+
+/// Positions up to this many bytes are copied by default: the result then opens without its input.
+pub const COPY_BYTES: u64 = 1 << 30;
+/// Frames copied at a time.
+const COPY_FRAMES: u64 = 4096;
+
+/// Steps and times of the input, or frame numbers where it has none.
+pub(super) fn write_time_axis(file: &File, input: &Input) -> Result<()> {
+    let doing = || failed("cannot write the time axis");
+    let frames = input.frames();
+    let position = group(file, layout::POSITION).map_err(doing())?;
+    let step = zeroed::<i64>(&position, "step", &[frames as usize]).map_err(doing())?;
+    let time = zeroed::<f64>(&position, "time", &[frames as usize]).map_err(doing())?;
+    write_text(&time, "unit", unit::TIME).map_err(doing())?;
+    let (steps, times) = (input.axis("step"), input.axis("time"));
+    let mut start = 0;
+    while start < frames {
+        let rows = start..(start + (1 << 16)).min(frames);
+        let mut numbers: Vec<i64> = rows.clone().map(|i| i as i64).collect();
+        let mut reals: Vec<f64> = rows.clone().map(|i| i as f64).collect();
+        if let Some(steps) = &steps {
+            ffi::read_rows(steps, std::slice::from_ref(&rows), &mut numbers)?;
+        }
+        if let Some(times) = &times {
+            ffi::read_rows(times, std::slice::from_ref(&rows), &mut reals)?;
+        }
+        ffi::write_rows(
+            &step,
+            std::slice::from_ref(&rows),
+            &numbers,
+            ffi::Transfer::Independent,
+        )?;
+        ffi::write_rows(
+            &time,
+            std::slice::from_ref(&rows),
+            &reals,
+            ffi::Transfer::Independent,
+        )?;
+        start = rows.end;
+    }
+    Ok(())
+}
+
+/// `name/{step,time}` as hard links to the position's.
+pub(super) fn share_time_axis(group: &Group) -> ::hdf5::Result<()> {
+    for name in ["step", "time"] {
+        group.link_hard(&format!("{}/{name}", layout::POSITION), name)?;
+    }
+    Ok(())
+}
+
+/// Whether the positions will be copied.
+pub(super) fn copies(input: &Input, geometry: Geometry) -> bool {
+    match (geometry, input.linkable_positions()) {
+        (Geometry::Copy, _) | (_, None) => true,
+        (Geometry::Auto, Some(_)) => 24 * input.total_atoms() <= COPY_BYTES,
+        (Geometry::Link, Some(_)) => false,
+    }
+}
+
+pub(super) fn write_geometry(
+    particles: &Group,
+    result: &Path,
+    input: &mut Input,
+    geometry: Geometry,
+) -> Result<()> {
+    let doing = || failed("cannot write the geometry");
+    let frames = input.frames() as usize;
+    let position = particles.group("position").map_err(doing())?;
+    let copy = copies(input, geometry);
+    let mut places = Places::default();
+    if copy {
+        let values = zeroed::<f64>(&position, "value", &atoms_shape(input)).map_err(doing())?;
+        write_text(&values, "unit", unit::LENGTH).map_err(doing())?;
+        places.positions = Some(values);
+    } else if let Some(name) = input.linkable_positions() {
+        let target = relative(input.path(), result);
+        position
+            .link_external(&target, &name, "value")
+            .map_err(doing())?;
+    }
+    if input.atoms().is_none() {
+        places.offsets = Some(zeroed::<i64>(particles, "offsets", &[frames + 1]).map_err(doing())?);
+    }
+    if let Some(constant) = input.constant_species() {
+        let numbers: Vec<i32> = constant.iter().map(|z| i32::from(*z)).collect();
+        let species = zeroed::<i32>(particles, "species", &[numbers.len()]).map_err(doing())?;
+        ffi::write_rows(
+            &species,
+            &[0..numbers.len() as u64],
+            &numbers,
+            ffi::Transfer::Independent,
+        )?;
+    } else {
+        let species = particles.create_group("species").map_err(doing())?;
+        share_time_axis(&species).map_err(doing())?;
+        let shape = atoms_shape(input);
+        let shape = &shape[..shape.len() - 1];
+        places.species = Some(zeroed::<i32>(&species, "value", shape).map_err(doing())?);
+    }
+    create_box(particles, input, &mut places).map_err(doing())?;
+    let periodic = copy_frames(input, &places)?;
+    write_boundary(particles, periodic).map_err(doing())
+}
+
+/// Datasets that are filled frame by frame.
+#[derive(Default)]
+struct Places {
+    positions: Option<Dataset>,
+    offsets: Option<Dataset>,
+    species: Option<Dataset>,
+    edges: Option<Dataset>,
+    periodic: Option<Dataset>,
+}
+
+fn create_box(particles: &Group, input: &Input, places: &mut Places) -> ::hdf5::Result<()> {
+    let frames = input.frames() as usize;
+    let group = particles.create_group("box")?;
+    group
+        .new_attr::<i32>()
+        .create("dimension")?
+        .write_scalar(&3i32)?;
+    match (input.constant_cell(), input.has_cells()) {
+        (_, false) => {}
+        (Some(cell), true) => {
+            let edges = group.new_dataset::<f64>().shape((3, 3)).create("edges")?;
+            edges.write_raw(cell.vectors.as_flattened())?;
+            write_text(&edges, "unit", unit::LENGTH)?;
+        }
+        (None, true) => {
+            let edges = group.create_group("edges")?;
+            share_time_axis(&edges)?;
+            let values = zeroed::<f64>(&edges, "value", &[frames, 3, 3])?;
+            write_text(&values, "unit", unit::LENGTH)?;
+            places.edges = Some(values);
+        }
+    }
+    if input.constant_periodic().is_none() {
+        places.periodic = Some(zeroed::<u8>(&group, "periodic", &[frames, 3])?);
+    }
+    Ok(())
+}
+
+/// Writes the box's `boundary`: periodic where any frame is.
+fn write_boundary(particles: &Group, periodic: [bool; 3]) -> ::hdf5::Result<()> {
+    use ::hdf5::types::VarLenUnicode;
+    let mut words: Vec<VarLenUnicode> = Vec::new();
+    for p in periodic {
+        let word = if p { "periodic" } else { "none" };
+        words.push(word.parse().map_err(|_| ::hdf5::Error::from("boundary"))?);
+    }
+    let group = particles.group("box")?;
+    group
+        .new_attr::<VarLenUnicode>()
+        .shape((3,))
+        .create("boundary")?
+        .write_raw(&words)
+}
+
+/// Copies what changes from frame to frame; returns the directions in which any frame repeats.
+fn copy_frames(input: &mut Input, places: &Places) -> Result<[bool; 3]> {
+    let independent = ffi::Transfer::Independent;
+    let mut any_periodic = input.constant_periodic().unwrap_or([false; 3]);
+    let per_frame = [
+        &places.positions,
+        &places.offsets,
+        &places.species,
+        &places.edges,
+        &places.periodic,
+    ];
+    let mut rest = FrameSet::empty();
+    if per_frame.iter().any(|place| place.is_some()) {
+        rest = FrameSet::all(input.frames());
+    }
+    if let (Some(offsets), true) = (&places.offsets, input.frames() == 0) {
+        ffi::write_rows(offsets, &[0..1], &[0i64], independent)?;
+    }
+    let mut block = FrameBlock::default();
+    while !rest.is_empty() {
+        let frames = rest.split_front(COPY_FRAMES);
+        input.read(&frames, &mut block)?;
+        let first = block.first_atoms.first().copied().unwrap_or(0);
+        let atoms = first..first + block.positions.len() as u64;
+        let rows = if input.atoms().is_some() {
+            frames.clone()
+        } else {
+            FrameSet::from_runs(vec![atoms])
+        };
+        if let Some(positions) = &places.positions {
+            ffi::write_rows(
+                positions,
+                rows.runs(),
+                block.positions.as_flattened(),
+                independent,
+            )?;
+        }
+        if let Some(offsets) = &places.offsets {
+            let start = frames.runs()[0].start;
+            let values: Vec<i64> = block
+                .offsets
+                .iter()
+                .map(|o| (first + *o as u64) as i64)
+                .collect();
+            ffi::write_rows(
+                offsets,
+                &[start..start + values.len() as u64],
+                &values,
+                independent,
+            )?;
+        }
+        if let Some(species) = &places.species {
+            let numbers: Vec<i32> = block.species.iter().map(|z| i32::from(*z)).collect();
+            ffi::write_rows(species, rows.runs(), &numbers, independent)?;
+        }
+        if let Some(edges) = &places.edges {
+            let values: Vec<f64> = block
+                .cells
+                .iter()
+                .flat_map(|c| {
+                    *c.vectors
+                        .as_flattened()
+                        .first_chunk::<9>()
+                        .unwrap_or(&[0.0; 9])
+                })
+                .collect();
+            ffi::write_rows(edges, frames.runs(), &values, independent)?;
+        }
+        if let Some(periodic) = &places.periodic {
+            let values: Vec<u8> = block
+                .cells
+                .iter()
+                .flat_map(|c| c.periodic.map(u8::from))
+                .collect();
+            ffi::write_rows(periodic, frames.runs(), &values, independent)?;
+            for cell in &block.cells {
+                for d in 0..3 {
+                    any_periodic[d] |= cell.periodic[d];
+                }
+            }
+        }
+    }
+    Ok(any_periodic)
+}
+
+/// The input's path as seen from the result's directory; absolute when they share nothing.
+fn relative(input: &Path, result: &Path) -> String {
+    let (Ok(input), Ok(folder)) = (input.canonicalize(), folder_of(result).canonicalize()) else {
+        return input.display().to_string();
+    };
+    match input.strip_prefix(&folder) {
+        Ok(inside) => inside.display().to_string(),
+        Err(_) => input.display().to_string(),
+    }
+}

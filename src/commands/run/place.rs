@@ -1,0 +1,65 @@
+//! Whether the result can be where it is wanted: seen before anything is locked, created or computed.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use crate::adapters::hdf5::create::folder_of;
+use crate::adapters::hdf5::result_reader::{ResultReader, is_result};
+use crate::domain::error::{Error, Result};
+
+use super::config::RunConfig;
+
+/// Refuses places for the result and the metrics that cannot be meant.
+pub fn check(config: &RunConfig) -> Result<()> {
+    let result = &config.result;
+    if result.is_dir() {
+        return Err(Error::usage(format!(
+            "{}: is a directory; give the name of a file with -o",
+            result.display()
+        )));
+    }
+    require_folder(result, "choose another -o")?;
+    if let Some(metrics) = &config.metrics {
+        require_folder(metrics, "choose another file for --metrics")?;
+    }
+    let (Ok(a), Ok(b)) = (config.input.metadata(), result.metadata()) else {
+        return Ok(());
+    };
+    if (a.dev(), a.ino()) == (b.dev(), b.ino()) {
+        return Err(Error::usage(format!(
+            "{}: the result would overwrite the input; choose another -o",
+            result.display()
+        )));
+    }
+    Ok(())
+}
+
+fn require_folder(file: &Path, otherwise: &str) -> Result<()> {
+    let folder = folder_of(file);
+    let what = match folder.metadata() {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => format!("is not a directory; {otherwise}"),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            format!("no such directory; create it or {otherwise}")
+        }
+        Err(e) => format!("{e}; {otherwise}"),
+    };
+    Err(Error::failure(format!("{}: {what}", folder.display())))
+}
+
+/// Opens a file that is there already under the result's name. It is only ever a result of framewise: nothing else
+/// is touched.
+pub fn open_existing(path: &Path) -> Result<ResultReader> {
+    let shown = path.display();
+    let or_another = |e: Error| {
+        Error::failure(format!(
+            "{e}, or choose another -o to begin again (this run would go on with it)"
+        ))
+    };
+    if !is_result(path).map_err(or_another)? {
+        return Err(Error::failure(format!(
+            "{shown}: exists and is not a result of framewise; choose another -o"
+        )));
+    }
+    ResultReader::open(path).map_err(or_another)
+}

@@ -1,0 +1,335 @@
+//! Threads as ranks, memory as disk: the engine's ports without MPI and HDF5.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use framewise::domain::cell::Cell;
+use framewise::domain::error::{Error, Result};
+use framewise::domain::frame::{Frame, FrameBlock};
+use framewise::engine::commit::Rows;
+use framewise::engine::ports::{Clock, Observer, Ranks, Sink, Source, Verdict, Vote, combine};
+use framewise::engine::summary::Progress;
+use framewise::planning::frame_set::FrameSet;
+use framewise::planning::status::Status;
+
+/// What ranks exchange.
+#[derive(Clone)]
+enum Letter {
+    Vote(Vote),
+    Numbers(Vec<f64>),
+    Text(String),
+}
+
+#[derive(Default)]
+struct Table {
+    letters: Vec<Option<Letter>>,
+    complete: Option<Arc<Vec<Letter>>>,
+    taken: usize,
+}
+
+/// The meeting place of all ranks.
+pub struct Meeting {
+    table: Mutex<Table>,
+    changed: Condvar,
+}
+
+impl Meeting {
+    pub fn of(size: usize) -> Arc<Self> {
+        let table = Table {
+            letters: vec![None; size],
+            ..Table::default()
+        };
+        Arc::new(Self {
+            table: Mutex::new(table),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Puts a letter down and waits for those of the others.
+    fn exchange(
+        &self,
+        rank: usize,
+        letter: Letter,
+        meanwhile: &mut dyn FnMut(),
+    ) -> Arc<Vec<Letter>> {
+        let mut table = self.table.lock().unwrap();
+        // Somebody may not have taken the letters of the last exchange yet.
+        while table.complete.is_some() {
+            table = self.changed.wait(table).unwrap();
+        }
+        table.letters[rank] = Some(letter);
+        if table.letters.iter().all(Option::is_some) {
+            let all = table.letters.iter_mut().filter_map(Option::take).collect();
+            table.complete = Some(Arc::new(all));
+            table.taken = 0;
+            self.changed.notify_all();
+        }
+        while table.complete.is_none() {
+            drop(table);
+            meanwhile();
+            table = self.table.lock().unwrap();
+        }
+        let all = Arc::clone(table.complete.as_ref().unwrap());
+        table.taken += 1;
+        if table.taken == table.letters.len() {
+            table.complete = None;
+            self.changed.notify_all();
+        }
+        all
+    }
+}
+
+/// One thread's place at the meeting.
+pub struct ThreadRank {
+    pub rank: usize,
+    pub size: usize,
+    pub meeting: Arc<Meeting>,
+}
+
+impl ThreadRank {
+    fn all(&self, letter: Letter) -> Arc<Vec<Letter>> {
+        self.meeting
+            .exchange(self.rank, letter, &mut std::thread::yield_now)
+    }
+}
+
+impl Ranks for ThreadRank {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn agree(&mut self, vote: Vote, meanwhile: &mut dyn FnMut()) -> Verdict {
+        let letters = self
+            .meeting
+            .exchange(self.rank, Letter::Vote(vote), meanwhile);
+        let votes: Vec<Vote> = letters
+            .iter()
+            .map(|letter| match letter {
+                Letter::Vote(vote) => *vote,
+                _ => panic!("a rank made another collective call"),
+            })
+            .collect();
+        combine(&votes)
+    }
+
+    fn sum(&mut self, values: &mut [f64]) {
+        let rows = self.gather(values);
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = rows.iter().map(|row| row[i]).sum();
+        }
+    }
+
+    fn gather(&mut self, values: &[f64]) -> Vec<Vec<f64>> {
+        let letters = self.all(Letter::Numbers(values.to_vec()));
+        letters
+            .iter()
+            .map(|letter| match letter {
+                Letter::Numbers(numbers) => numbers.clone(),
+                _ => panic!("a rank made another collective call"),
+            })
+            .collect()
+    }
+
+    fn tell(&mut self, from: usize, text: &str) -> String {
+        let letters = self.all(Letter::Text(text.to_owned()));
+        match &letters[from] {
+            Letter::Text(text) => text.clone(),
+            _ => panic!("a rank made another collective call"),
+        }
+    }
+}
+
+/// What is on the "disk" for one frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    pub energy: f64,
+    pub forces: Vec<[f64; 3]>,
+    pub checksum: u64,
+    pub synced: bool,
+    pub status: Option<Status>,
+    pub message: String,
+}
+
+/// The "disk" of all ranks.
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub frames: BTreeMap<u64, Stored>,
+    /// States that were written before the results they vouch for had been synced.
+    pub early_states: Vec<u64>,
+    pub largest_write: usize,
+    pub records: Vec<Progress>,
+}
+
+/// The step of a sink that is made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Begin,
+    Results,
+    Sync,
+    Status,
+    Record,
+}
+
+/// One rank's way to the disk; fails at the `n`-th call of a step if told to.
+pub struct MemorySink {
+    pub memory: Arc<Mutex<Memory>>,
+    pub fails_at: Option<(Step, usize)>,
+    pub first_rank: bool,
+    calls: BTreeMap<&'static str, usize>,
+    unsynced: Vec<u64>,
+}
+
+impl MemorySink {
+    pub fn new(memory: &Arc<Mutex<Memory>>, first_rank: bool) -> Self {
+        Self {
+            memory: Arc::clone(memory),
+            fails_at: None,
+            first_rank,
+            calls: BTreeMap::new(),
+            unsynced: Vec::new(),
+        }
+    }
+
+    fn attempt(&mut self, step: Step, name: &'static str) -> Result<()> {
+        let calls = self.calls.entry(name).or_default();
+        *calls += 1;
+        if self.fails_at == Some((step, *calls)) {
+            return Err(Error::failure(format!("the disk failed at {name} {calls}")));
+        }
+        Ok(())
+    }
+}
+
+impl Sink for MemorySink {
+    fn begin(&mut self) -> Result<()> {
+        self.attempt(Step::Begin, "begin")
+    }
+
+    fn write_results(&mut self, rows: &Rows) -> Result<()> {
+        self.attempt(Step::Results, "results")?;
+        let mut memory = self.memory.lock().unwrap();
+        memory.largest_write = memory.largest_write.max(rows.energies.len());
+        let mut atoms = rows.forces.iter();
+        for (i, frame) in rows.frames.iter().enumerate() {
+            let stored = Stored {
+                energy: rows.energies[i],
+                forces: atoms.by_ref().take(atoms_of(frame)).copied().collect(),
+                checksum: rows.checksums[i],
+                synced: false,
+                status: None,
+                message: String::new(),
+            };
+            assert!(
+                memory.frames.insert(frame, stored).is_none(),
+                "frame {frame} written twice"
+            );
+            self.unsynced.push(frame);
+        }
+        assert!(atoms.next().is_none(), "forces left over");
+        Ok(())
+    }
+
+    fn write_status(&mut self, rows: &Rows, messages: bool) -> Result<()> {
+        self.attempt(Step::Status, "status")?;
+        let mut memory = self.memory.lock().unwrap();
+        for (i, frame) in rows.frames.iter().enumerate() {
+            let stored = memory
+                .frames
+                .get_mut(&frame)
+                .expect("a state without results");
+            stored.status = Some(rows.statuses[i]);
+            if messages && !rows.messages.is_empty() {
+                stored.message.clone_from(&rows.messages[i]);
+            }
+            if !stored.synced {
+                memory.early_states.push(frame);
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.attempt(Step::Sync, "sync")?;
+        let mut memory = self.memory.lock().unwrap();
+        for frame in self.unsynced.drain(..) {
+            memory.frames.get_mut(&frame).expect("was written").synced = true;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, progress: &Progress) -> Result<()> {
+        self.attempt(Step::Record, "record")?;
+        if self.first_rank {
+            self.memory.lock().unwrap().records.push(progress.clone());
+        }
+        Ok(())
+    }
+}
+
+/// Atoms of frame `frame` of the generated trajectory: 1 to 5.
+pub fn atoms_of(frame: u64) -> usize {
+    1 + (frame % 5) as usize
+}
+
+/// A generated trajectory of frames of different sizes; every value tells its frame.
+#[derive(Default)]
+pub struct Generated {
+    /// Frames with a NaN position.
+    pub nan: Vec<u64>,
+    /// Reading this frame fails.
+    pub unreadable: Option<u64>,
+    pub reads: usize,
+    pub largest_read: u64,
+}
+
+impl Source for Generated {
+    fn read(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
+        self.reads += 1;
+        self.largest_read = self.largest_read.max(frames.len());
+        block.clear();
+        for frame in frames.iter() {
+            if self.unreadable == Some(frame) {
+                return Err(Error::failure(format!("cannot read frame {frame}")));
+            }
+            let mut positions = vec![[frame as f64, 0.25, -1.0]; atoms_of(frame)];
+            if self.nan.contains(&frame) {
+                positions[0][1] = f64::NAN;
+            }
+            let species = vec![18; positions.len()];
+            let (species, positions) = (&species[..], &positions[..]);
+            block.push(
+                frame,
+                Frame {
+                    species,
+                    positions,
+                    cell: Cell::OPEN,
+                },
+            );
+            let (whole, rest) = (frame / 5, frame % 5);
+            *block.first_atoms.last_mut().unwrap() = 15 * whole + rest * (rest + 1) / 2;
+        }
+        Ok(())
+    }
+}
+
+/// The time of this process.
+pub struct Watch(pub Instant);
+
+impl Clock for Watch {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Nobody watches.
+pub struct Nobody;
+
+impl Observer for Nobody {
+    fn committed(&mut self, _: &Progress) {}
+    fn pulse(&mut self, _: u64) {}
+}
