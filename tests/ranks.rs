@@ -92,7 +92,7 @@ fn many_rounds_write_the_same_bytes_as_one() {
             [(3, 1), (2, 3)],
         ),
     ] {
-        folder.import_frames("in", &perturbed(input, 1003, atoms));
+        folder.import_frames("in", &perturbed(input, 503, atoms));
         run(&folder, 2, "one", &format!("--threads 1 {calculator}"));
         let commits = |name: &str| metrics(&folder.path(name))["commits"].as_u64();
         assert_eq!(commits("one.json"), Some(1));

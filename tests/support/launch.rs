@@ -4,6 +4,7 @@
 //! launcher gives each rank a group of its own).
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -92,7 +93,7 @@ impl Launch {
     /// Adds one argument as it is.
     pub fn arg(mut self, argument: &str) -> Self {
         self.command.arg(argument);
-        self.shown += &format!(" {argument:?}");
+        let _ = write!(self.shown, " {argument:?}");
         self
     }
 
@@ -246,7 +247,7 @@ impl Running {
         let bitten = self.watchdog.take().unwrap().join().unwrap();
         let stdout = self.stdout.take().unwrap().join().unwrap();
         // Ends when the pipe is closed.
-        for line in self.lines.iter() {
+        for line in &self.lines {
             self.heard += &line;
             self.heard.push('\n');
         }
