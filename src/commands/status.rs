@@ -44,6 +44,9 @@ pub struct StatusArgs {
 /// Runs listed from the history.
 const RUNS_SHOWN: usize = 8;
 
+/// The end of the year 9999, in seconds since 1970.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
 /// Runs the verb.
 pub fn execute(args: &StatusArgs) -> Result<ExitCode> {
     loop {
@@ -157,7 +160,9 @@ impl Report {
     fn history_table(&self) -> String {
         let skipped = self.history.len().saturating_sub(RUNS_SHOWN);
         let rows = self.history.iter().skip(skipped).map(|run| {
-            let started = UNIX_EPOCH + Duration::from_secs_f64(run.started.max(0.0));
+            // A damaged history may hold a time beyond what can be printed.
+            let seconds = Duration::from_secs_f64(run.started.clamp(0.0, LAST_SECOND));
+            let started = UNIX_EPOCH + seconds;
             vec![
                 run.number.to_string(),
                 humantime::format_rfc3339_seconds(started).to_string(),

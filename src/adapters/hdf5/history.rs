@@ -79,7 +79,7 @@ pub fn read(slots: &Dataset) -> Result<Vec<Run>> {
         .map_err(failed("cannot read the run history"))?;
     let mut runs: Vec<Run> = texts
         .iter()
-        .filter_map(|text| serde_json::from_str(text.as_str()).ok())
+        .filter_map(|text| serde_json::from_slice(text.as_bytes()).ok())
         .collect();
     runs.sort_by_key(|run| run.number);
     Ok(runs)
@@ -114,7 +114,7 @@ mod tests {
             intent: "0123456789abcdef".into(),
         };
         let text = run.encode();
-        let back: Run = serde_json::from_str(text.as_str()).unwrap();
+        let back: Run = serde_json::from_slice(text.as_bytes()).unwrap();
         assert_eq!(back.planned, run.planned);
     }
 }

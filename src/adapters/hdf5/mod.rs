@@ -92,46 +92,37 @@ pub fn failed(doing: impl std::fmt::Display) -> impl FnOnce(::hdf5::Error) -> Er
 pub fn text_attribute(object: &::hdf5::Location, name: &str) -> Option<String> {
     use ::hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
     let attribute = object.attr(name).ok()?;
-    if attribute.ndim() > 0 && attribute.size() != 1 {
-        return texts_attribute(object, name)?.into_iter().next();
-    }
-    match attribute.dtype().ok()?.to_descriptor().ok()? {
-        TypeDescriptor::VarLenUnicode => attribute
-            .read_scalar::<VarLenUnicode>()
-            .ok()
-            .map(|s| s.to_string()),
-        TypeDescriptor::VarLenAscii => attribute
-            .read_scalar::<VarLenAscii>()
-            .ok()
-            .map(|s| s.to_string()),
-        TypeDescriptor::FixedUnicode(_) => attribute
-            .read_scalar::<FixedUnicode<4096>>()
-            .ok()
-            .map(|s| s.to_string()),
-        TypeDescriptor::FixedAscii(_) => attribute
-            .read_scalar::<FixedAscii<4096>>()
-            .ok()
-            .map(|s| s.to_string()),
-        _ => None,
-    }
+    texts(&attribute)?.into_iter().next()
 }
 
 /// A text attribute with several elements.
 pub fn texts_attribute(object: &::hdf5::Location, name: &str) -> Option<Vec<String>> {
+    texts(&object.attr(name).ok()?)
+}
+
+/// The texts of an attribute. Files hold what they like, Latin-1 for instance, where they say UTF-8.
+fn texts(attribute: &::hdf5::Attribute) -> Option<Vec<String>> {
     use ::hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
-    let attribute = object.attr(name).ok()?;
+    fn all<T: H5Type>(
+        attribute: &::hdf5::Attribute,
+        bytes: impl Fn(&T) -> &[u8],
+    ) -> Option<Vec<String>> {
+        let values = attribute.read_raw::<T>().ok()?;
+        Some(values.iter().map(|value| lossy(bytes(value))).collect())
+    }
     match attribute.dtype().ok()?.to_descriptor().ok()? {
-        TypeDescriptor::VarLenUnicode => all::<VarLenUnicode>(&attribute),
-        TypeDescriptor::VarLenAscii => all::<VarLenAscii>(&attribute),
-        TypeDescriptor::FixedUnicode(_) => all::<FixedUnicode<64>>(&attribute),
-        TypeDescriptor::FixedAscii(_) => all::<FixedAscii<64>>(&attribute),
+        TypeDescriptor::VarLenUnicode => all(attribute, VarLenUnicode::as_bytes),
+        TypeDescriptor::VarLenAscii => all(attribute, VarLenAscii::as_bytes),
+        TypeDescriptor::FixedUnicode(_) => all(attribute, FixedUnicode::<4096>::as_bytes),
+        TypeDescriptor::FixedAscii(_) => all(attribute, FixedAscii::<4096>::as_bytes),
         _ => None,
     }
 }
 
-fn all<T: H5Type + ToString>(attribute: &::hdf5::Attribute) -> Option<Vec<String>> {
-    let values = attribute.read_raw::<T>().ok()?;
-    Some(values.iter().map(ToString::to_string).collect())
+/// Text from a file. The text types of the HDF5 crate take every file for valid UTF-8, which is undefined behaviour
+/// where one is not: ask them for bytes only.
+pub fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The dataset `name` of `group`, or an error that names path and key.

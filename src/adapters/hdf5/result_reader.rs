@@ -15,7 +15,7 @@ use crate::planning::status::{Status, StatusCounts};
 use super::create::Message;
 use super::history::{self, Run};
 use super::input::Input;
-use super::{failed, ffi, has_signature, layout, open_read_only, text_attribute};
+use super::{failed, ffi, has_signature, layout, lossy, open_read_only, text_attribute};
 
 /// Frames whose states are read at a time.
 const BLOCK: u64 = 1 << 17;
@@ -197,7 +197,7 @@ impl ResultReader {
     pub fn messages(&self, frames: &FrameSet) -> Result<Vec<String>> {
         let mut texts = vec![Message::default(); frames.len() as usize];
         ffi::read_rows(&self.message, frames.runs(), &mut texts)?;
-        Ok(texts.iter().map(|t| t.as_str().to_owned()).collect())
+        Ok(texts.iter().map(|t| lossy(t.as_bytes())).collect())
     }
 
     /// Reads results of `frames`, replacing what was in `block`.
@@ -239,15 +239,25 @@ impl ResultReader {
                 layout::OFFSETS
             ))
         })?;
+        let total = self.total_atoms();
         let mut rows = FrameSet::empty();
         for run in frames.runs() {
             let mut bounds = vec![0u64; (run.end - run.start) as usize + 1];
             ffi::read_rows(table, &[run.start..run.end + 1], &mut bounds)?;
-            for pair in bounds.windows(2) {
-                let atoms = pair[1].saturating_sub(pair[0]);
-                let end = offsets.last().copied().unwrap_or(0) + atoms as usize;
+            for (frame, pair) in run.clone().zip(bounds.windows(2)) {
+                let before = rows.runs().last().map_or(0, |r| r.end);
+                if pair[0] < before || pair[1] < pair[0] || pair[1] > total {
+                    return Err(Error::failure(format!(
+                        "{}: {}: frame {frame} has atoms {}..{}, which is impossible: the file is damaged",
+                        self.path.display(),
+                        layout::OFFSETS,
+                        pair[0],
+                        pair[1]
+                    )));
+                }
+                let end = offsets.last().copied().unwrap_or(0) + (pair[1] - pair[0]) as usize;
                 offsets.push(end);
-                rows.append(pair[0]..pair[0] + atoms);
+                rows.append(pair[0]..pair[1]);
             }
         }
         Ok(rows)

@@ -312,7 +312,8 @@ impl Input {
                 if !frames.contains(frame) {
                     continue;
                 }
-                if pair[0] < 0 || pair[1] < pair[0] || pair[1] as u64 > self.total_atoms {
+                let before = atoms.runs().last().map_or(0, |r| r.end as i64);
+                if pair[0] < before || pair[1] < pair[0] || pair[1] as u64 > self.total_atoms {
                     return Err(Error::failure(format!(
                         "{}: frame {frame} has atoms {}..{}, which is impossible with {} atoms",
                         offsets.name(),

@@ -1,0 +1,275 @@
+//! Files with cut tails and flipped bits: every verb that reads them ends with a result or with an error, soon, and
+//! without a panic.
+//!
+//! HDF5 itself may crash on a damaged file, so children read them: this program, started again. A child says which
+//! damage it looks at; the parent goes on behind one that killed its child. The damages are the same in every run;
+//! `FRAMEWISE_DAMAGES=10000` looks at that many of each file instead of the usual number.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+
+use framewise::adapters::hdf5::input::Input;
+use framewise::commands::{export, status, verify};
+use framewise::domain::frame::FrameBlock;
+use framewise::engine::ports::Source as _;
+use framewise::planning::frame_set::FrameSet;
+
+/// Damages per file.
+const DAMAGES: usize = 300;
+/// Longest time for one damaged file.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Tells a child its file, what it holds, and where to begin.
+const CHILD: &str = "FRAMEWISE_DAMAGED_FILE";
+
+#[derive(Clone, Debug)]
+enum Damage {
+    /// So much of the file is left, in parts of 2^16.
+    Cut(u16),
+    /// Bits that are flipped: where, and which. Half of the places count only the bytes that are not zero, since
+    /// zeros are mostly room for data.
+    Flips(Vec<(bool, u32, u8)>),
+}
+
+impl Damage {
+    fn strategy() -> impl Strategy<Value = Self> {
+        prop_oneof![
+            1 => any::<u16>().prop_map(Self::Cut),
+            5 => vec((any::<bool>(), any::<u32>(), 0..8u8), 1..6).prop_map(Self::Flips),
+        ]
+    }
+
+    fn apply(&self, whole: &[u8]) -> Vec<u8> {
+        let mut bytes = whole.to_vec();
+        match self {
+            Self::Cut(part) => bytes.truncate(whole.len() * usize::from(*part) / (1 << 16)),
+            Self::Flips(flips) => {
+                let filled: Vec<_> = (0..whole.len()).filter(|i| whole[*i] != 0).collect();
+                for (in_filled, place, bit) in flips {
+                    let place = *place as usize;
+                    let at = if *in_filled {
+                        filled[place % filled.len()]
+                    } else {
+                        place % whole.len()
+                    };
+                    bytes[at] ^= 1 << bit;
+                }
+            }
+        }
+        bytes
+    }
+}
+
+fn damages() -> Vec<Damage> {
+    let number = std::env::var("FRAMEWISE_DAMAGES")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    let mut runner = TestRunner::deterministic();
+    let strategy = Damage::strategy();
+    (0..number.unwrap_or(DAMAGES))
+        .map(|_| strategy.new_tree(&mut runner).unwrap().current())
+        .collect()
+}
+
+fn main() {
+    if let Ok(task) = std::env::var(CHILD) {
+        return child(&task);
+    }
+    let arguments = Arguments::from_args();
+    let inputs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad_input/inputs");
+    let mut trials = Vec::new();
+    for name in ["good", "cell_flat_in_frame_2", "several_sets"] {
+        let path = inputs.join(format!("{name}.h5"));
+        trials.push(Trial::test(format!("input {name}"), move || {
+            survive(&path, "input")
+        }));
+    }
+    for (name, input) in [("fixed", inputs.join("good.h5")), ("ragged", ragged())] {
+        trials.push(Trial::test(format!("result {name}"), move || {
+            let folder = tempfile::tempdir()?;
+            let result = folder.path().join("r.h5");
+            make_result(&input, &result)?;
+            survive(&result, "result")
+        }));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn ragged() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/ragged.xyz")
+}
+
+fn make_result(input: &Path, result: &Path) -> Result<(), Failed> {
+    let framewise = |args: &[&str]| -> Result<(), Failed> {
+        let output = Command::new(env!("CARGO_BIN_EXE_framewise"))
+            .args(args)
+            .output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&output.stderr).into_owned().into())
+    };
+    let text = |path: &Path| path.display().to_string();
+    let imported = text(&result.with_extension("input.h5"));
+    let input = if input.extension().is_some_and(|e| e == "xyz") {
+        framewise(&["import", &text(input), "-o", &imported])?;
+        imported
+    } else {
+        text(input)
+    };
+    framewise(&[
+        "run",
+        &input,
+        "-o",
+        &text(result),
+        "--calculator",
+        "null",
+        "--threads",
+        "1",
+    ])
+}
+
+/// Starts children until every damage has been looked at.
+fn survive(path: &Path, kind: &str) -> Result<(), Failed> {
+    let damages = damages();
+    let mut next = 0;
+    let mut crashes = Vec::new();
+    while next < damages.len() {
+        let (at, status, said) = look(path, kind, next)?;
+        if status.success() {
+            break;
+        }
+        let what = format!(
+            "{} damage {at} {:?}: {status}\n{said}",
+            path.display(),
+            damages[at]
+        );
+        let ours = said.contains("panicked")
+            || said.contains("memory allocation")
+            || status.signal().is_none();
+        if ours {
+            return Err(what.into());
+        }
+        crashes.push(what);
+        next = at + 1;
+    }
+    if crashes.is_empty() {
+        return Ok(());
+    }
+    let text = crashes.join("\n");
+    Err(format!(
+        "HDF5 crashed on {} of {} damages:\n{text}",
+        crashes.len(),
+        damages.len()
+    )
+    .into())
+}
+
+/// One child: the last damage it looked at, how it ended, and its standard error.
+fn look(path: &Path, kind: &str, first: usize) -> Result<(usize, ExitStatus, String), Failed> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .env(CHILD, format!("{kind} {first} {}", path.display()))
+        .env("HDF5_USE_FILE_LOCKING", "FALSE")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let errors = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stderr.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if let Some(number) = line
+                .strip_prefix("damage ")
+                .and_then(|n| n.parse::<usize>().ok())
+            {
+                let _ = sender.send(number);
+            }
+        }
+    });
+    let mut at = first;
+    loop {
+        match receiver.recv_timeout(PATIENCE) {
+            Ok(number) => at = number,
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                end(&mut child);
+                return Err(format!("{}: damage {at} takes too long", path.display()).into());
+            }
+        }
+    }
+    let status = child.wait()?;
+    Ok((at, status, errors.join().unwrap_or_default()))
+}
+
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Looks at damages from a number on.
+fn child(task: &str) {
+    let mut parts = task.splitn(3, ' ');
+    let mut part = || parts.next().expect("the parent says kind, number and path");
+    let (kind, first, path) = (part(), part(), part());
+    let first: usize = first.parse().expect("a number");
+    let whole = fs::read(path).expect("the whole file");
+    let folder = tempfile::tempdir().expect("a folder");
+    let damaged = folder.path().join("damaged.h5");
+    for (number, damage) in damages().iter().enumerate().skip(first) {
+        println!("damage {number}");
+        std::io::stdout().flush().expect("the parent listens");
+        fs::write(&damaged, damage.apply(&whole)).expect("room");
+        match kind {
+            "input" => read_input(&damaged),
+            _ => read_result(&damaged, folder.path()),
+        }
+    }
+}
+
+/// What comes of it does not matter.
+fn read_input(path: &Path) {
+    let Ok(mut input) = Input::open(path, None) else {
+        return;
+    };
+    let mut rest = FrameSet::all(input.frames().min(1 << 16));
+    let _ = input.species_present(&rest);
+    let mut block = FrameBlock::default();
+    while !rest.is_empty() && input.read(&rest.split_front(3), &mut block).is_ok() {}
+}
+
+fn read_result(path: &Path, folder: &Path) {
+    for json in [false, true] {
+        let _ = status::execute(&status::StatusArgs {
+            result: path.to_owned(),
+            json,
+            watch: None,
+            failed: true,
+        });
+        let _ = verify::execute(&verify::VerifyArgs {
+            result: path.to_owned(),
+            json,
+        });
+    }
+    let _ = export::execute(&export::ExportArgs {
+        result: path.to_owned(),
+        output: folder.join("x.xyz"),
+        frames: None,
+        overwrite: true,
+    });
+}
