@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use framewise::adapters::hdf5::create;
-use framewise::adapters::hdf5::geometry::Geometry;
 use framewise::adapters::hdf5::ffi::Transfer;
+use framewise::adapters::hdf5::geometry::Geometry;
 use framewise::adapters::hdf5::history::Run;
 use framewise::adapters::hdf5::input::Input;
 use framewise::adapters::hdf5::result_reader::{ResultBlock, ResultReader};
