@@ -1,15 +1,20 @@
-//! Frames per second of the calculators in pure Rust, one thread, frames in memory.
+//! Frames per second of the calculators, one thread, frames in memory.
 //!
 //! `cargo bench --bench calculators`; Criterion prints elements per second, one element being one frame.
+//! `xtb` wants libxtb on this machine.
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
+use framewise::adapters::environment;
 use framewise::domain::calculator::{CalculatorKind, Results};
 use framewise::domain::calculators::{lennard_jones, null};
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
 use framewise::domain::parameters::Parameters;
+
+mod support;
+use support::random;
 
 /// `count` frames of a face-centred cubic crystal of `n`³ cells, its atoms displaced at random by up to 0.4 Å.
 fn crystal(n: u32, count: u64, skew: f64) -> FrameBlock {
@@ -60,14 +65,6 @@ fn cluster(atoms: usize, count: u64) -> FrameBlock {
     frames
 }
 
-/// A multiplicative congruential generator (Knuth's MMIX constants), -1..1: the same frames on every machine.
-fn random(state: &mut u64) -> f64 {
-    *state = state
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
-    (*state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-}
-
 fn run(
     criterion: &mut Criterion,
     kind: &'static CalculatorKind,
@@ -85,6 +82,8 @@ fn run(
     let mut forces = Vec::new();
     let mut group = criterion.benchmark_group(kind.name);
     group.throughput(Throughput::Elements(1));
+    // Criterion's smallest: some frames take a second.
+    group.sample_size(10);
     let mut next = 0;
     group.bench_function(name, |bencher| {
         bencher.iter(|| {
@@ -139,5 +138,53 @@ fn calculators(criterion: &mut Criterion) {
     );
 }
 
-criterion_group!(benches, calculators);
-criterion_main!(benches);
+/// `count` frames of `n` water molecules on a lattice, the atoms displaced at random by up to 0.02 Å.
+#[cfg(feature = "xtb")]
+fn water(n: u32, count: u64) -> FrameBlock {
+    let molecule = [[0.0; 3], [0.95, 0.1, 0.0], [-0.3, 0.92, 0.05]];
+    let mut frames = FrameBlock::default();
+    let mut state = 1;
+    for index in 0..count {
+        let mut positions = Vec::new();
+        for i in 0..n {
+            let site = [i % 4, i / 4 % 4, i / 16].map(|k| 3.2 * f64::from(k));
+            for r in molecule {
+                positions.push([0, 1, 2].map(|d| site[d] + r[d] + 0.02 * random(&mut state)));
+            }
+        }
+        let species = [8, 1, 1].repeat(n as usize);
+        let frame = Frame {
+            species: &species,
+            positions: &positions,
+            cell: Cell::OPEN,
+        };
+        frames.push(index, frame);
+    }
+    frames
+}
+
+#[cfg(feature = "xtb")]
+fn tight_binding(criterion: &mut Criterion) {
+    use framewise::adapters::xtb;
+    use framewise::domain::calculator::Availability;
+    if let Availability::Missing(why) = (xtb::KIND.availability)() {
+        println!("xtb is not measured: {why}");
+        return;
+    }
+    for method in ["gfn2", "gfn1"] {
+        let typed = [("method", method)];
+        for (waters, count) in [(1, 16), (6, 8), (16, 4)] {
+            let name = format!("{method}, {} atoms", 3 * waters);
+            run(criterion, &xtb::KIND, &typed, &name, &water(waters, count));
+        }
+    }
+}
+
+fn main() {
+    environment::prepare();
+    let mut criterion = Criterion::default().configure_from_args();
+    calculators(&mut criterion);
+    #[cfg(feature = "xtb")]
+    tight_binding(&mut criterion);
+    criterion.final_summary();
+}

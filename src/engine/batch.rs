@@ -1,7 +1,15 @@
 //! A few frames on their way from the source through a worker to the sink, with their results.
 
+use crate::domain::cell::Cell;
 use crate::domain::frame::FrameBlock;
 use crate::planning::status::Status;
+
+/// Bytes of one frame and its results: index, first atom, offset, cell; energy, stress, outcome.
+const PER_FRAME: usize = 24 + size_of::<Cell>() + 80 + size_of::<Outcome>();
+/// Bytes of one atom: species, position, force.
+const PER_ATOM: usize = 49;
+/// Not worth giving back.
+const TRIM_BYTES: u64 = 64 << 10;
 
 /// What became of one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,12 +56,13 @@ impl Batch {
         self.outcomes.len()
     }
 
-    /// Memory held, in bytes.
+    /// Memory held, in bytes, used or not.
     pub fn bytes(&self) -> u64 {
         let block = &self.block;
-        let per_frame = block.indices.capacity() * 16
+        let per_frame = block.indices.capacity() * 8
+            + block.first_atoms.capacity() * 8
             + block.offsets.capacity() * 8
-            + block.cells.capacity() * size_of_val(&crate::domain::cell::Cell::OPEN)
+            + block.cells.capacity() * size_of::<Cell>()
             + self.energies.capacity() * 8
             + self.stresses.capacity() * 72
             + self.outcomes.capacity() * size_of::<Outcome>();
@@ -61,6 +70,39 @@ impl Batch {
             + block.positions.capacity() * 24
             + self.forces.capacity() * 24;
         (per_frame + per_atom) as u64
+    }
+
+    /// Memory that the frames and the results to come take, without what is reserved beyond it, in bytes.
+    pub fn bytes_needed(&self) -> u64 {
+        (PER_FRAME * self.block.len() + PER_ATOM * self.block.positions.len()) as u64
+    }
+
+    /// Reserves what the results will take, so that [`bytes`](Self::bytes) tells it beforehand.
+    pub fn reserve_results(&mut self) {
+        self.clear_results();
+        let (frames, atoms) = (self.block.len(), self.block.positions.len());
+        self.energies.reserve_exact(frames);
+        self.stresses.reserve_exact(frames);
+        self.outcomes.reserve_exact(frames);
+        self.forces.reserve_exact(atoms);
+    }
+
+    /// Gives memory back when less than half of it is used: a batch of a few frames must not hold that of many.
+    pub fn trim(&mut self) {
+        if self.bytes() <= 2 * self.bytes_needed() + TRIM_BYTES {
+            return;
+        }
+        let block = &mut self.block;
+        block.indices.shrink_to_fit();
+        block.offsets.shrink_to_fit();
+        block.first_atoms.shrink_to_fit();
+        block.species.shrink_to_fit();
+        block.positions.shrink_to_fit();
+        block.cells.shrink_to_fit();
+        self.energies.shrink_to_fit();
+        self.forces.shrink_to_fit();
+        self.stresses.shrink_to_fit();
+        self.outcomes.shrink_to_fit();
     }
 
     /// Records a frame without results: NaN everywhere, and why.

@@ -19,6 +19,11 @@ use super::summary::RankSummary;
 const BATCH_SECONDS: f64 = 0.02;
 /// Largest batch in bytes: a few of them make up the memory of a round.
 const BATCH_BYTES: u64 = 4 << 20;
+/// Frames and results gathered before a commit is worth its while, however short the frames: without it memory would
+/// fill up to its bound. Also how far workers are supplied beyond the next batch.
+const ROUND_BYTES: u64 = 16 << 20;
+/// No more than one part in so many of the time goes into commits for the sake of memory alone.
+const COMMIT_PART: u32 = 10;
 
 /// Keeps the workers fed and collects what they bring. It is what goes on while the rank waits for an agreement.
 pub(super) struct Desk<'a> {
@@ -29,8 +34,12 @@ pub(super) struct Desk<'a> {
     pub ready: Ready,
     pub spare: Vec<Batch>,
     pub batch_frames: u64,
+    /// Frames of the size last read that make up the largest batch.
+    pub most_frames: u64,
     pub seconds_per_frame: Option<f64>,
     pub last_commit: Duration,
+    /// Bytes of what is being committed.
+    pub committing: u64,
     pub stopping: bool,
     pub evaluated: u64,
     pub summary: RankSummary,
@@ -61,8 +70,10 @@ impl<'a> Desk<'a> {
             ready: Ready::default(),
             spare: Vec::new(),
             batch_frames: 1,
+            most_frames: u64::MAX,
             seconds_per_frame: None,
             last_commit: Duration::ZERO,
+            committing: 0,
             stopping: false,
             evaluated: 0,
             summary,
@@ -84,6 +95,7 @@ impl<'a> Desk<'a> {
     }
 
     fn try_work(&mut self, patience: Duration) -> Result<()> {
+        let end = Instant::now() + patience;
         self.feed()?;
         let Some(pool) = &mut self.pool else {
             return Ok(());
@@ -92,13 +104,17 @@ impl<'a> Desk<'a> {
         while let Some((_, batch)) = received {
             self.collect(batch);
             self.feed()?;
+            // Workers that bring batches without pause must not keep the rank from the agreements.
+            if Instant::now() >= end {
+                break;
+            }
             let Some(pool) = &mut self.pool else { break };
             received = pool.receive(Duration::ZERO)?;
         }
         self.give_up_overdue()
     }
 
-    fn collect(&mut self, batch: Batch) {
+    fn collect(&mut self, mut batch: Batch) {
         let evaluated = batch.evaluated() as u64;
         let seconds: f64 = batch.outcomes.iter().map(|o| f64::from(o.seconds)).sum();
         self.summary.compute += seconds;
@@ -111,14 +127,22 @@ impl<'a> Desk<'a> {
                 .map_or(mean, |old| 0.5 * (old + mean));
             self.seconds_per_frame = Some(smooth);
             let wanted = (BATCH_SECONDS / smooth.max(1e-9)) as u64;
-            self.batch_frames = wanted.clamp(1, self.batch_frames.saturating_mul(8));
+            let most = self.most_frames.min(self.batch_frames.saturating_mul(8));
+            self.batch_frames = wanted.clamp(1, most);
         }
+        batch.trim();
         self.ready.add(batch);
     }
 
     /// Memory of frames and results, counting the copy that a commit makes.
     fn bytes(&self) -> u64 {
-        2 * self.ready.bytes() + self.pool.as_ref().map_or(0, Pool::bytes_in_hand)
+        let in_hand = self.pool.as_ref().map_or(0, Pool::bytes_in_hand);
+        2 * (self.ready.bytes() + self.committing) + in_hand
+    }
+
+    /// Whether enough waits for a commit, `since` after the last one.
+    pub(super) fn round_is_full(&self, since: Duration) -> bool {
+        self.ready.bytes() > ROUND_BYTES && since > COMMIT_PART * self.last_commit
     }
 
     pub(super) fn memory_is_full(&self) -> bool {
@@ -145,20 +169,23 @@ impl<'a> Desk<'a> {
         }
         let batch_seconds = self.seconds_per_frame.unwrap_or(1.0) * self.batch_frames as f64;
         let during_commit = (self.last_commit.as_secs_f64() / batch_seconds.max(1e-3)).min(1e4);
-        let depth = pool.threads() * (2 + during_commit as usize);
-        pool.batches_in_hand() < depth
+        let least = 2 * pool.threads();
+        let depth = least + pool.threads() * during_commit as usize;
+        let most = if pool.bytes_in_hand() < ROUND_BYTES {
+            depth
+        } else {
+            least
+        };
+        pool.batches_in_hand() < most
     }
 
     fn hand_out(&mut self, frames: FrameSet) -> Result<()> {
         let mut batch = self.read(&frames)?;
         // Frames may be larger than those that set the batch size: keep batches within bounds from now on.
-        let bytes = batch.bytes().max(1);
         let limit = BATCH_BYTES.min(self.settings.max_memory / 16).max(1);
-        if bytes > limit {
-            let fitting = (frames.len() * limit / bytes).max(1);
-            self.batch_frames = self.batch_frames.min(fitting);
-        }
-        batch.clear_results();
+        self.most_frames = (frames.len() * limit / batch.bytes_needed().max(1)).max(1);
+        self.batch_frames = self.batch_frames.min(self.most_frames);
+        batch.reserve_results();
         if let Some(pool) = &mut self.pool {
             pool.submit(frames, batch);
         }

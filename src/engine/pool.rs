@@ -103,8 +103,6 @@ impl Pool {
     pub fn submit(&mut self, frames: FrameSet, mut batch: Batch) {
         batch.number = self.next_number;
         self.next_number += 1;
-        batch.forces.clear();
-        batch.forces.reserve(batch.block.positions.len());
         self.in_hand.insert(batch.number, (frames, batch.bytes()));
         if let Some(jobs) = &self.jobs {
             // The pool holds a receiver itself, so the channel cannot be closed.

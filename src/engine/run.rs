@@ -165,6 +165,8 @@ impl Coordinator<'_> {
 
     fn vote(&self) -> Vote {
         let due = self.clock.now() >= self.committed_at + self.desk.settings.checkpoint_interval;
+        let since = self.clock.now().saturating_sub(self.committed_at);
+        let full = self.desk.memory_is_full() || self.desk.round_is_full(since);
         let past_deadline = self
             .desk
             .settings
@@ -178,7 +180,7 @@ impl Coordinator<'_> {
         Vote {
             trouble: self.desk.error.as_ref().map_or(Trouble::No, |(t, _)| *t),
             stop: walltime.max((self.interrupt)()),
-            commit: !self.desk.ready.is_empty() && (due || self.desk.memory_is_full()),
+            commit: !self.desk.ready.is_empty() && (due || full),
             busy: self.desk.busy(),
             messages: self.desk.ready.has_messages(),
             slabs: 0,
@@ -226,6 +228,7 @@ impl Coordinator<'_> {
         let begun = Instant::now();
         // What comes back from workers during the commit belongs to the next one.
         let mut ready = std::mem::take(&mut self.desk.ready);
+        self.desk.committing = ready.bytes();
         let vote = Vote {
             slabs: ready.cut(self.desk.settings.slab),
             messages: ready.has_messages(),
@@ -236,6 +239,7 @@ impl Coordinator<'_> {
             self.write(&ready, verdict)?;
         }
         self.desk.spare.extend(ready.drain());
+        self.desk.committing = 0;
         self.desk.last_commit = begun.elapsed();
         self.desk.summary.committing += begun.elapsed().as_secs_f64();
         self.committed_at = self.clock.now();
