@@ -90,7 +90,6 @@ pub fn failed(doing: impl std::fmt::Display) -> impl FnOnce(::hdf5::Error) -> Er
 
 /// A text attribute, fixed or variable length; `None` when it is missing or not text.
 pub fn text_attribute(object: &::hdf5::Location, name: &str) -> Option<String> {
-    use ::hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
     let attribute = object.attr(name).ok()?;
     texts(&attribute)?.into_iter().next()
 }
