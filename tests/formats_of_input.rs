@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::fmt::Write as _;
+
 use framewise::adapters::hdf5::result_reader::{ResultBlock, ResultReader};
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
@@ -272,7 +274,7 @@ fn arguments(parameters: &Value) -> String {
     let mut text = format!("--param cutoff={}", parameters["cutoff"]);
     for (pair, values) in parameters["pairs"].as_object().unwrap() {
         for name in ["epsilon", "sigma"] {
-            text += &format!(" --param {name}.{pair}={}", values[name]);
+            let _ = write!(text, " --param {name}.{pair}={}", values[name]);
         }
     }
     text

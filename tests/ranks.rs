@@ -76,9 +76,10 @@ fn many_rounds_write_the_same_bytes_as_one() {
     let folder = Folder::new();
     // Four atoms and thousands of images of them: more work than bytes.
     let dense = LENNARD_JONES.replace("8.5", "70");
-    for (input, atoms, calculator, how, ranks_and_threads) in [
+    for (input, frames, atoms, calculator, how, ranks_and_threads) in [
         (
             "argon_small_cell.xyz",
+            503,
             4,
             dense.as_str(),
             "--checkpoint-interval 0.001",
@@ -86,13 +87,14 @@ fn many_rounds_write_the_same_bytes_as_one() {
         ),
         (
             "argon.xyz",
+            2003,
             108,
             NULL,
             "--max-memory 1MiB",
             [(3, 1), (2, 3)],
         ),
     ] {
-        folder.import_frames("in", &perturbed(input, 503, atoms));
+        folder.import_frames("in", &perturbed(input, frames, atoms));
         run(&folder, 2, "one", &format!("--threads 1 {calculator}"));
         let commits = |name: &str| metrics(&folder.path(name))["commits"].as_u64();
         assert_eq!(commits("one.json"), Some(1));
