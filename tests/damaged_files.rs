@@ -20,6 +20,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use framewise::adapters::hdf5::input::Input;
 use framewise::commands::{export, status, verify};
@@ -29,8 +30,10 @@ use framewise::planning::frame_set::FrameSet;
 
 /// Damages per file.
 const DAMAGES: usize = 300;
+/// Address space of a child.
+const MEMORY: u64 = 4 << 30;
 /// Longest time for one damaged file.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What a child answers when no call of HDF5 is going on.
 const FREE: &str = "free";
 /// The damaged file, in the folder of the parent.
@@ -237,7 +240,8 @@ fn look(
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 writeln!(stdin)?;
-                let free = receiver.recv_timeout(PATIENCE).is_ok();
+                // Between calls of HDF5 its lock is free: the answer is a matter of milliseconds.
+                let free = receiver.recv_timeout(Duration::from_secs(1)).is_ok();
                 hangs = Some(if free {
                     Ending::Hangs
                 } else {
@@ -264,6 +268,12 @@ fn child(task: &str) {
     let mut part = || parts.next().expect("the parent says all four");
     let (kind, first, folder, path) = (part(), part(), part(), part());
     let first: usize = first.parse().expect("a number");
+    // A damaged length asks for any amount of memory: it shall fail soon, for HDF5 and for us.
+    let limit = Rlimit {
+        current: Some(MEMORY),
+        maximum: Some(MEMORY),
+    };
+    setrlimit(Resource::As, limit).expect("a limit");
     std::thread::spawn(|| {
         // The parent asks whether HDF5 can still be called.
         let mut line = String::new();

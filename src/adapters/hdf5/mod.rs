@@ -140,6 +140,25 @@ pub fn dataset(path: &Path, group: &Group, name: &str) -> Result<Dataset> {
     })
 }
 
+/// Refuses a contiguous dataset that has less room in the file than its shape says: a damaged shape would otherwise
+/// ask for any amount of memory.
+pub fn require_room(path: &Path, dataset: &Dataset) -> Result<()> {
+    let element = dataset.dtype().map_or(1, |t| t.size() as u128);
+    let shape = dataset.shape();
+    let wanted = shape
+        .iter()
+        .fold(element, |bytes, n| bytes.saturating_mul(*n as u128));
+    let stored = u128::from(dataset.storage_size());
+    if !dataset.is_chunked() && stored != 0 && stored < wanted {
+        return Err(Error::failure(format!(
+            "{}: dataset {} has shape {shape:?} but only {stored} bytes: the file is damaged; copy it again from its source",
+            path.display(),
+            dataset.name()
+        )));
+    }
+    Ok(())
+}
+
 /// `group/name` without a doubled slash.
 pub fn join(group: &str, name: &str) -> String {
     format!("{}/{name}", group.trim_end_matches('/'))
