@@ -104,15 +104,15 @@ fn texts(attribute: &::hdf5::Attribute) -> Option<Vec<String>> {
     use ::hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
     // A damaged file may say that there are more than fit into memory.
     const MOST: usize = 4096;
-    if attribute.size() > MOST {
-        return None;
-    }
     fn all<T: H5Type>(
         attribute: &::hdf5::Attribute,
         bytes: impl Fn(&T) -> &[u8],
     ) -> Option<Vec<String>> {
         let values = attribute.read_raw::<T>().ok()?;
         Some(values.iter().map(|value| lossy(bytes(value))).collect())
+    }
+    if attribute.size() > MOST {
+        return None;
     }
     match attribute.dtype().ok()?.to_descriptor().ok()? {
         TypeDescriptor::VarLenUnicode => all(attribute, VarLenUnicode::as_bytes),
