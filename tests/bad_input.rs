@@ -19,7 +19,7 @@ use serde::Deserialize;
 /// Ranks under the launcher.
 const RANKS: usize = 3;
 /// Longest time for one command.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -102,12 +102,17 @@ pub fn texts_attribute(object: &::hdf5::Location, name: &str) -> Option<Vec<Stri
 /// The texts of an attribute. Files hold what they like, Latin-1 for instance, where they say UTF-8.
 fn texts(attribute: &::hdf5::Attribute) -> Option<Vec<String>> {
     use ::hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
+    // A damaged file may say that there are more than fit into memory.
+    const MOST: usize = 4096;
     fn all<T: H5Type>(
         attribute: &::hdf5::Attribute,
         bytes: impl Fn(&T) -> &[u8],
     ) -> Option<Vec<String>> {
         let values = attribute.read_raw::<T>().ok()?;
         Some(values.iter().map(|value| lossy(bytes(value))).collect())
+    }
+    if attribute.size() > MOST {
+        return None;
     }
     match attribute.dtype().ok()?.to_descriptor().ok()? {
         TypeDescriptor::VarLenUnicode => all(attribute, VarLenUnicode::as_bytes),
@@ -133,6 +138,25 @@ pub fn dataset(path: &Path, group: &Group, name: &str) -> Result<Dataset> {
             join(&group.name(), name)
         ))
     })
+}
+
+/// Refuses a contiguous dataset that has less room in the file than its shape says: a damaged shape would otherwise
+/// ask for any amount of memory.
+pub fn require_room(path: &Path, dataset: &Dataset) -> Result<()> {
+    let element = dataset.dtype().map_or(1, |t| t.size() as u128);
+    let shape = dataset.shape();
+    let wanted = shape
+        .iter()
+        .fold(element, |bytes, n| bytes.saturating_mul(*n as u128));
+    let stored = u128::from(dataset.storage_size());
+    if !dataset.is_chunked() && stored != 0 && stored < wanted {
+        return Err(Error::failure(format!(
+            "{}: dataset {} has shape {shape:?} but only {stored} bytes: the file is damaged; copy it again from its source",
+            path.display(),
+            dataset.name()
+        )));
+    }
+    Ok(())
 }
 
 /// `group/name` without a doubled slash.

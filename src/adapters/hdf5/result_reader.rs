@@ -15,7 +15,9 @@ use crate::planning::status::{Status, StatusCounts};
 use super::create::Message;
 use super::history::{self, Run};
 use super::input::Input;
-use super::{failed, ffi, has_signature, layout, lossy, open_read_only, text_attribute};
+use super::{
+    failed, ffi, has_signature, layout, lossy, open_read_only, require_room, text_attribute,
+};
 
 /// Frames whose states are read at a time.
 const BLOCK: u64 = 1 << 17;
@@ -107,6 +109,9 @@ impl ResultReader {
     fn check_shapes(&self) -> Result<()> {
         let rows = |dataset: &Dataset| dataset.shape().first().copied().unwrap_or(0) as u64;
         let per_frame = [&self.energy, &self.stress, &self.checksum, &self.message];
+        for dataset in per_frame.into_iter().chain([&self.status, &self.forces]) {
+            require_room(&self.path, dataset)?;
+        }
         for dataset in per_frame {
             if rows(dataset) != self.frames {
                 return Err(Error::failure(format!(

@@ -14,7 +14,7 @@ use crate::engine::ports::Source;
 use crate::planning::frame_set::FrameSet;
 
 use super::locate::{Convention, locate, mbe_positions};
-use super::{ffi, open_read_only};
+use super::{ffi, open_read_only, require_room};
 
 use examine::{At, Counts, atomic_number, vectors};
 
@@ -90,6 +90,7 @@ impl Input {
             convention,
         };
         here.require_real(&positions)?;
+        require_room(path, &positions)?;
         let shape = positions.shape();
         let offsets = group.dataset("offsets").ok();
         let (arrangement, frames, atoms, total_atoms) = match (&shape[..], offsets) {
