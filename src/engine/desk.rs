@@ -22,8 +22,8 @@ const BATCH_BYTES: u64 = 4 << 20;
 /// Frames and results gathered before a commit is worth its while, however short the frames: without it memory would
 /// fill up to its bound. Also how far workers are supplied beyond the next batch.
 const ROUND_BYTES: u64 = 16 << 20;
-/// No more than one part in so many of the time goes into commits for the sake of memory alone.
-const COMMIT_PART: u32 = 10;
+/// Commits for the sake of memory alone are at least so many times as far apart as the last one took.
+const COMMIT_SPACING: u32 = 2;
 
 /// Keeps the workers fed and collects what they bring. It is what goes on while the rank waits for an agreement.
 pub(super) struct Desk<'a> {
@@ -142,7 +142,7 @@ impl<'a> Desk<'a> {
 
     /// Whether enough waits for a commit, `since` after the last one.
     pub(super) fn round_is_full(&self, since: Duration) -> bool {
-        self.ready.bytes() > ROUND_BYTES && since > COMMIT_PART * self.last_commit
+        self.ready.bytes() > ROUND_BYTES && since > COMMIT_SPACING * self.last_commit
     }
 
     pub(super) fn memory_is_full(&self) -> bool {
