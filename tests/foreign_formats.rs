@@ -39,9 +39,7 @@ fn files_that_are_not_for_import_are_told_so() {
     }
     let error = read_all(&folder.path().join("absent.xyz"), &hints(None)).unwrap_err();
     assert!(
-        error
-            .message
-            .contains("absent.xyz: cannot be read: No such file"),
+        error.message.contains("absent.xyz: no such file"),
         "{error}"
     );
     let unnamed = folder.path().join("HISTORY");

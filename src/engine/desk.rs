@@ -142,7 +142,14 @@ impl<'a> Desk<'a> {
 
     /// Whether enough waits for a commit, `since` after the last one.
     pub(super) fn round_is_full(&self, since: Duration) -> bool {
-        self.ready.bytes() > ROUND_BYTES && since > COMMIT_SPACING * self.last_commit
+        let spaced = since > COMMIT_SPACING * self.last_commit;
+        self.ready.bytes() > ROUND_BYTES && (spaced || self.disk_is_behind())
+    }
+
+    /// Whether two rounds wait: frames are computed faster than they are written, and gathering more would only
+    /// take memory.
+    fn disk_is_behind(&self) -> bool {
+        self.ready.bytes() > 2 * ROUND_BYTES
     }
 
     pub(super) fn memory_is_full(&self) -> bool {
@@ -161,6 +168,9 @@ impl<'a> Desk<'a> {
     fn wants_feeding(&self) -> bool {
         let Some(pool) = &self.pool else { return false };
         if self.stopping || self.error.is_some() || self.pending.is_empty() {
+            return false;
+        }
+        if self.disk_is_behind() {
             return false;
         }
         let nothing_in_hand = pool.batches_in_hand() == 0 && self.ready.is_empty();
