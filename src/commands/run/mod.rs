@@ -4,6 +4,7 @@
 //! life of a run, [`place`] where its result can be, [`watch`] what it says meanwhile.
 
 pub mod args;
+mod bar;
 pub mod config;
 pub mod existing;
 pub mod job;

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle as BarStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::commands::output;
@@ -13,6 +13,7 @@ use crate::engine::ports::Observer;
 use crate::engine::summary::{Progress, Summary};
 use crate::planning::status::Status;
 
+use super::bar;
 use super::config::{ProgressStyle, RunConfig};
 
 /// Time between two log lines.
@@ -41,7 +42,7 @@ impl Watch {
             };
         let log = first_rank && !bar && style != ProgressStyle::None;
         Self {
-            bar: bar.then(|| make_bar(planned)),
+            bar: bar.then(|| bar::make(planned)),
             log,
             share,
             planned,
@@ -72,16 +73,6 @@ impl Watch {
             failed_words(self.failed),
         );
     }
-}
-
-fn make_bar(planned: u64) -> ProgressBar {
-    let bar = ProgressBar::new(planned);
-    let template =
-        "{bar:30} {percent:>3}% {human_pos}/{human_len} frames {per_sec} ETA {eta} {msg}";
-    if let Ok(style) = BarStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn failed_words(failed: u64) -> String {
