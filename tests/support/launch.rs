@@ -53,6 +53,28 @@ impl Launch {
         Self::of(Path::new(PROGRAM), ranks, folder)
     }
 
+    /// A line of a shell in which `framewise` and `mpiexec` are found, as a reader of the README types it.
+    pub fn shell(line: &str, folder: &Path) -> Self {
+        let program = Path::new(PROGRAM).parent().unwrap();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(program.into()).chain(std::env::split_paths(&path));
+        let mut launch = Self::new("sh".into(), folder);
+        launch.command.args(["-c", line]);
+        launch
+            .command
+            .env("PATH", std::env::join_paths(folders).unwrap());
+        // What `on` says with flags.
+        for name in [
+            "OMPI_ALLOW_RUN_AS_ROOT",
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
+            "OMPI_MCA_rmaps_base_oversubscribe",
+        ] {
+            launch.command.env(name, "1");
+        }
+        launch.shown = line.into();
+        launch
+    }
+
     /// Any program on `ranks` ranks.
     pub fn of(program: &Path, ranks: usize, folder: &Path) -> Self {
         let mut launch = Self::new(mpiexec(), folder);
