@@ -29,7 +29,7 @@ use framewise::engine::ports::Source as _;
 use framewise::planning::frame_set::FrameSet;
 
 /// Damages per file.
-const DAMAGES: usize = 300;
+const DAMAGES: usize = 120;
 /// Address space of a child.
 const MEMORY: u64 = 4 << 30;
 /// Longest time for one damaged file.

@@ -63,9 +63,15 @@ impl Lock {
                 other.host
             );
             owner.epoch = other.epoch + 1;
-            // Of several jobs that see the same dead owner, the one whose rename succeeds goes on.
+            // Another job may have taken it over since it was read: what was moved aside is looked at again.
             let aside = path.with_extension(format!("lock.dead-{}-{}", other.pid, owner.pid));
             if fs::rename(&path, &aside).is_ok() {
+                let moved = read(&aside);
+                if !matches!(&moved, Ok(Some(owner)) if *owner == other) {
+                    // A live lock goes back, unless a third job has taken the free place meanwhile; then its owner
+                    // finds out at its next commit.
+                    let _ = fs::hard_link(&aside, &path);
+                }
                 let _ = fs::remove_file(&aside);
             }
         }

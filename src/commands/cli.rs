@@ -1,6 +1,7 @@
 //! The command line as clap sees it.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 
 use super::{calculators, doctor, export, import, run, status, verify};
 
@@ -64,9 +65,11 @@ pub struct Talk {
 }
 
 /// Format of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
     /// For people
+    #[default]
     Text,
     /// One JSON object per line
     Json,

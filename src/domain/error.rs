@@ -11,6 +11,9 @@ pub enum Kind {
     Usage,
     /// Anything else that ends the job: exit code 1. Nothing that was committed is lost.
     Failure,
+    /// Writing the result went wrong: exit code 1, and the file is not touched any more, not even closed. HDF5 would
+    /// write at close, together with ranks that may not come.
+    Abandoned,
 }
 
 /// One clear line: what, where (path, key, frame, rank), what to do.
@@ -56,7 +59,16 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Usage => 2,
-            Kind::Failure => 1,
+            Kind::Failure | Kind::Abandoned => 1,
+        }
+    }
+
+    /// The same error, after which the result is not touched any more.
+    #[must_use]
+    pub fn abandoned(self) -> Self {
+        Self {
+            kind: Kind::Abandoned,
+            ..self
         }
     }
 

@@ -298,11 +298,15 @@ impl Coordinator<'_> {
     fn tell_error(&mut self, verdict: Verdict) -> Error {
         let from = verdict.trouble.map_or(0, |(_, rank)| rank);
         let mine = self.desk.error.as_ref().map_or("", |(_, e)| &e.message);
-        let message = self.ranks.tell(from, mine);
-        if self.ranks.size() == 1 {
-            return Error::failure(message);
+        let told = self.ranks.tell(from, mine);
+        let error = match self.ranks.size() {
+            1 => Error::failure(told),
+            _ => Error::failure(format!("rank {from}: {told}")),
+        };
+        match verdict.trouble {
+            Some((Trouble::Writing, _)) => error.abandoned(),
+            _ => error,
         }
-        Error::failure(format!("rank {from}: {message}"))
     }
 
     fn finish(mut self) -> Result<Summary> {

@@ -24,7 +24,11 @@ pub fn together<T>(ranks: &mut dyn Ranks, mine: Result<T>) -> Result<T> {
         return mine;
     };
     let text = mine.err().map_or_else(String::new, |e| {
-        let kind = if e.kind == Kind::Usage { 'u' } else { 'f' };
+        let kind = match e.kind {
+            Kind::Usage => 'u',
+            Kind::Failure => 'f',
+            Kind::Abandoned => 'a',
+        };
         format!("{kind}{}", e.message)
     });
     let told = ranks.tell(from, &text);
@@ -34,10 +38,10 @@ pub fn together<T>(ranks: &mut dyn Ranks, mine: Result<T>) -> Result<T> {
     } else {
         format!("rank {from}: {message}")
     };
-    Err(if kind == "u" {
-        Error::usage(message)
-    } else {
-        Error::failure(message)
+    Err(match kind {
+        "u" => Error::usage(message),
+        "a" => Error::failure(message).abandoned(),
+        _ => Error::failure(message),
     })
 }
 

@@ -122,13 +122,21 @@ pub fn write_rows<T: H5Type>(
                 data.as_ptr().cast(),
             )
         };
-        check(code, &format!("cannot write {}", dataset.name()))?;
+        check(code, &cannot_write(dataset))?;
         match transfer {
             Transfer::Collective => check_collective(dataset, &plist),
             Transfer::Independent => Ok(()),
         }
     });
     error.map_or(written, Err)
+}
+
+fn cannot_write(dataset: &Dataset) -> String {
+    format!(
+        "cannot write {} of {} (disk full, over quota, or gone? see df; then run the same command again)",
+        dataset.name(),
+        dataset.filename()
+    )
 }
 
 /// Reads the rows `rows` (ascending, disjoint) of `dataset` into `data`; HDF5 converts numbers to `T`.

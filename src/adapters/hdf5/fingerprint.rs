@@ -13,8 +13,6 @@ use super::input::Input;
 const WHOLE_BYTES: u64 = 256 << 20;
 /// Of larger ones, this many evenly spaced frames, first and last included.
 const SAMPLES: u64 = 4096;
-/// Frames read at a time.
-const BLOCK_FRAMES: u64 = 1024;
 
 /// XXH3-64 over the numbers of frames and atoms and the species, positions, cells and periodic directions of all
 /// frames, or of 4096 evenly spaced ones where the positions take more than 256 MiB. It does not depend on the
@@ -26,7 +24,7 @@ pub fn fingerprint(input: &mut Input) -> Result<String> {
     let mut rest = sample(input.frames(), 24 * input.total_atoms());
     let mut block = FrameBlock::default();
     while !rest.is_empty() {
-        input.read(&rest.split_front(BLOCK_FRAMES), &mut block)?;
+        input.read(&rest.split_front(input.block_frames()), &mut block)?;
         update(&mut hash, &block);
     }
     Ok(format!("{:016x}", hash.digest()))

@@ -28,8 +28,6 @@ pub enum Geometry {
 
 /// Positions up to this many bytes are copied by default: the result then opens without its input.
 pub const COPY_BYTES: u64 = 1 << 30;
-/// Frames copied at a time.
-const COPY_FRAMES: u64 = 4096;
 
 /// Steps and times of the input, or frame numbers where it has none.
 pub(super) fn write_time_axis(file: &File, input: &Input) -> Result<()> {
@@ -204,7 +202,7 @@ fn copy_frames(input: &mut Input, places: &Places) -> Result<[bool; 3]> {
     }
     let mut block = FrameBlock::default();
     while !rest.is_empty() {
-        let frames = rest.split_front(COPY_FRAMES);
+        let frames = rest.split_front(input.block_frames());
         input.read(&frames, &mut block)?;
         let first = block.first_atoms.first().copied().unwrap_or(0);
         let atoms = first..first + block.positions.len() as u64;

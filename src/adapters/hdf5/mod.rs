@@ -80,6 +80,10 @@ pub fn reason(error: &::hdf5::Error) -> String {
             .unwrap_or_else(|| "unknown HDF5 error".into()),
         ::hdf5::Error::Internal(text) => text.clone(),
     };
+    // "file write failed: time = ..., errno = 28, error message = 'No space left on device', buf = 0x..."
+    if let Some((_, system)) = text.split_once("error message = '") {
+        return system.split('\'').next().unwrap_or(system).to_owned();
+    }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -1,8 +1,9 @@
 //! The result file while a run writes it: all ranks, MPI driver, rows of datasets that exist already.
 //!
-//! No method changes metadata. What a kill leaves behind: between the two phases of a commit, results that no
+//! No method changes metadata (at close HDF5 writes the 96 bytes of the superblock once more, the same ones). What a kill leaves behind: between the two phases of a commit, results that no
 //! state vouches for; within a phase, some of its rows; the next run computes those frames again.
 
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use ::hdf5::{Dataset, File, FileBuilder};
@@ -64,31 +65,64 @@ impl ResultSink {
     ) -> Result<Self> {
         let first_rank = lock.is_some();
         let file = open_parallel(path, world, info)?;
-        let dataset = |name: &str| {
-            file.dataset(name)
-                .map_err(failed(format!("{}: dataset {name}", path.display())))
-        };
-        let forces = dataset(&format!("{}/value", layout::FORCES))?;
-        Ok(Self {
-            energy: dataset(&format!("{}/value", layout::ENERGY))?,
-            stress: dataset(&format!("{}/value", layout::STRESS))?,
-            checksum: dataset(layout::CHECKSUM)?,
-            seconds: dataset(layout::SECONDS)?,
-            status: dataset(layout::STATUS)?,
-            message: dataset(layout::MESSAGE)?,
-            history: dataset(layout::HISTORY)?,
-            ragged: forces.ndim() == 2,
+        // Every rank opens all of them, whatever became of the first: opening is collective.
+        let [
+            energy,
             forces,
-            file,
-            transfer,
-            lock,
-            first_rank,
-            run,
+            stress,
+            checksum,
+            seconds,
+            status,
+            message,
+            history,
+        ] = [
+            format!("{}/value", layout::ENERGY),
+            format!("{}/value", layout::FORCES),
+            format!("{}/value", layout::STRESS),
+            layout::CHECKSUM.to_owned(),
+            layout::SECONDS.to_owned(),
+            layout::STATUS.to_owned(),
+            layout::MESSAGE.to_owned(),
+            layout::HISTORY.to_owned(),
+        ]
+        .map(|name| {
+            file.dataset(&name)
+                .map_err(failed(format!("{}: dataset {name}", path.display())))
+        });
+        let open = || -> Result<Self> {
+            let forces = forces?;
+            Ok(Self {
+                energy: energy?,
+                stress: stress?,
+                checksum: checksum?,
+                seconds: seconds?,
+                status: status?,
+                message: message?,
+                history: history?,
+                ragged: forces.ndim() == 2,
+                forces,
+                file: file.clone(),
+                transfer,
+                lock,
+                first_rank,
+                run,
+            })
+        };
+        open().map_err(|error| {
+            // Closing is collective, and this rank alone may have failed.
+            std::mem::forget(file.clone());
+            error.abandoned()
         })
     }
 
+    /// Lets go of the lock and of nothing else: the file stays open until the process ends.
+    pub fn abandon(self) {
+        let mut leaked = ManuallyDrop::new(self);
+        drop(leaked.lock.take());
+    }
+
     /// Closes the file. Collective.
-    pub fn close(self) -> Result<()> {
+    pub fn close(self) -> ::hdf5::Result<()> {
         let Self {
             energy,
             forces,
@@ -105,7 +139,7 @@ impl ResultSink {
         drop((
             energy, forces, stress, checksum, seconds, status, message, history,
         ));
-        let closed = file.close().map_err(failed("cannot close the result"));
+        let closed = file.close();
         // Only now may another job begin to write.
         drop(lock);
         closed

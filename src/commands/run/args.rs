@@ -1,9 +1,11 @@
 //! What was typed: flags, and the same names in a job file. Flags win.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
+use crate::commands::cli::{LogFormat, Talk};
 use crate::domain::error::{Error, Result};
 
 /// Evaluate every frame of a trajectory; the same command resumes where it was
@@ -38,6 +40,7 @@ pub struct RunArgs {
 
     /// Parameter of the calculator, repeatable; see `framewise calculators NAME`
     #[arg(short, long, value_name = "K=V", help_heading = "What to compute")]
+    #[serde(deserialize_with = "pairs")]
     pub param: Vec<String>,
 
     /// Name under which the results are stored [default: the calculator's]
@@ -138,6 +141,7 @@ pub struct RunArgs {
 
     /// MPI-IO hint, repeatable: `romio_cb_write=enable`, `striping_factor=16`...
     #[arg(long, value_name = "K=V", help_heading = "File access")]
+    #[serde(deserialize_with = "pairs")]
     pub hint: Vec<String>,
 
     /// Positions in the result [default: auto, copied up to 1 GiB, an external link to the input above]
@@ -157,6 +161,16 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE.json", help_heading = "What to say")]
     pub metrics: Option<PathBuf>,
 
+    /// Only in the job file: the flags of every verb.
+    #[arg(skip)]
+    pub verbose: Option<u8>,
+    /// As `verbose`.
+    #[arg(skip)]
+    pub quiet: Option<bool>,
+    /// As `verbose`.
+    #[arg(skip)]
+    pub log_format: Option<LogFormat>,
+
     /// Write everything that happens to DIR/rank-NNNNN.jsonl
     #[arg(long, value_name = "DIR", help_heading = "What to say")]
     pub trace: Option<PathBuf>,
@@ -169,6 +183,19 @@ impl RunArgs {
         match &self.config {
             None => Ok(self.clone()),
             Some(path) => Ok(self.over(read_job_file(path)?)),
+        }
+    }
+
+    /// How much to say, with what the job file adds.
+    pub fn talk(&self, typed: &Talk) -> Talk {
+        let silent = typed.verbose == 0 && !typed.quiet;
+        Talk {
+            verbose: self.verbose.filter(|_| silent).unwrap_or(typed.verbose),
+            quiet: self.quiet.filter(|_| silent).unwrap_or(typed.quiet),
+            log_format: match typed.log_format {
+                LogFormat::Text => self.log_format.unwrap_or_default(),
+                LogFormat::Json => LogFormat::Json,
+            },
         }
     }
 
@@ -199,6 +226,9 @@ impl RunArgs {
             progress: flags.progress.or(file.progress),
             metrics: flags.metrics.or(file.metrics),
             trace: flags.trace.or(file.trace),
+            verbose: file.verbose,
+            quiet: file.quiet,
+            log_format: file.log_format,
         }
     }
 }
@@ -209,6 +239,29 @@ fn merge(file: Vec<String>, flags: &[String]) -> Vec<String> {
     let given: Vec<_> = flags.iter().map(key).collect();
     let kept = file.into_iter().filter(|pair| !given.contains(&key(pair)));
     kept.chain(flags.iter().cloned()).collect()
+}
+
+/// `["k=v"]`, or a table with one entry per key.
+fn pairs<'de, D: Deserializer<'de>>(source: D) -> std::result::Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "expected [\"key=value\", ...] or a table of keys and values"
+    )]
+    enum Pairs {
+        List(Vec<String>),
+        Table(BTreeMap<String, toml::Value>),
+    }
+    Ok(match Pairs::deserialize(source)? {
+        Pairs::List(list) => list,
+        Pairs::Table(table) => table
+            .into_iter()
+            .map(|(key, value)| match value {
+                toml::Value::String(text) => format!("{key}={text}"),
+                other => format!("{key}={other}"),
+            })
+            .collect(),
+    })
 }
 
 fn read_job_file(path: &Path) -> Result<RunArgs> {
@@ -246,6 +299,25 @@ mod tests {
         assert_eq!(both.param, ["b=2", "a=7"]);
         assert_eq!(both.threads, Some(1));
         assert_eq!(both.checkpoint_interval.as_deref(), Some("5s"));
+    }
+
+    #[test]
+    fn parameters_may_be_a_table_and_the_flags_of_every_verb_are_taken() {
+        let text = "quiet = true\nlog-format = 'json'\n[param]\nepsilon = 0.0104\nshift = 'none'";
+        let file: RunArgs = toml::from_str(text).unwrap();
+        assert_eq!(file.param, ["epsilon=0.0104", "shift=none"]);
+        let typed = Talk {
+            verbose: 0,
+            quiet: false,
+            log_format: LogFormat::Text,
+        };
+        let talk = file.talk(&typed);
+        assert!(talk.quiet && talk.log_format == LogFormat::Json);
+        let loud = file.talk(&Talk {
+            verbose: 1,
+            ..typed
+        });
+        assert!(loud.verbose == 1 && !loud.quiet, "flags win");
     }
 
     #[test]

@@ -95,8 +95,7 @@ const LEAST_MEMORY: u64 = 1 << 20;
 
 impl RunConfig {
     /// Validates what was typed.
-    pub fn new(args: &RunArgs) -> Result<Self> {
-        let args = args.with_job_file()?;
+    pub fn new(args: RunArgs) -> Result<Self> {
         let missing = |what: &str| {
             Error::usage(format!(
                 "{what}; for example: framewise run md.h5 -o result.h5 --calculator null"

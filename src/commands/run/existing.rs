@@ -145,8 +145,8 @@ pub fn standing(
     })
 }
 
-/// Rows that are reset at a time.
-const BLOCK: u64 = 1 << 14;
+/// Bytes of forces that are reset at a time.
+const BLOCK_BYTES: u64 = 32 << 20;
 
 /// Makes frames undefined again: states first, then the numbers. Rank 0, serial driver, before the ranks open the
 /// file. A kill leaves frames that are undefined, with or without old numbers; raw data only, no metadata changes.
@@ -204,10 +204,11 @@ struct Block {
 /// file for writing that the same process has open for reading.
 fn blocks(path: &Path, frames: &FrameSet) -> Result<Vec<Block>> {
     let reader = ResultReader::open(path)?;
+    let frame_bytes = 24 * reader.total_atoms() / reader.n_frames().max(1) + 128;
     let mut rest = frames.clone();
     let mut blocks = Vec::new();
     while !rest.is_empty() {
-        let frames = rest.split_front(BLOCK);
+        let frames = rest.split_front((BLOCK_BYTES / frame_bytes).max(1));
         let (force_rows, atoms) = reader.force_rows(&frames)?;
         blocks.push(Block {
             n: frames.len() as usize,

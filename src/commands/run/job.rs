@@ -1,20 +1,22 @@
 //! The life of a run: start, create or resume, rounds, stop (see the contract's "Life of a run").
 
+use std::mem::ManuallyDrop;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::adapters::cores;
-use crate::adapters::hdf5::create;
 use crate::adapters::hdf5::fingerprint::fingerprint;
 use crate::adapters::hdf5::history::Run;
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::result_reader::ResultReader;
 use crate::adapters::hdf5::sink::{ResultSink, open_parallel};
+use crate::adapters::hdf5::{create, failed};
 use crate::adapters::lock::{self, Lock};
 use crate::adapters::mpi::{self, MpiRanks, RawCommunicator, RawInfo, World};
 use crate::adapters::signals::Signals;
 use crate::adapters::walltime;
 use crate::commands::table::plural;
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, Kind, Result};
 use crate::engine::ports::{Clock, Ranks};
 use crate::engine::run::{Ports, Settings, run as run_engine};
 use crate::engine::summary::{Ending, Progress, RankSummary, Summary};
@@ -25,6 +27,7 @@ use crate::planning::status::Status;
 
 use super::config::{RunConfig, Walltime};
 use super::existing::{self, Identity, Standing};
+use super::launch;
 use super::place;
 use super::watch::{self, Watch};
 
@@ -111,7 +114,8 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
     );
     same_everywhere(ranks, "programs", &program)?;
     let arguments = format!(
-        "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} interval {:?} memory {} io {:?} hints {:?}",
+        "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} interval {:?} memory {} io {:?} hints {:?} \
+         threads {:?} timeout {:?} failures {:?} geometry {:?} walltime {:?} before {:?}",
         config.input.display(),
         config.result.display(),
         config.calculator.name,
@@ -126,6 +130,12 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
         config.max_memory,
         config.transfer,
         config.hints,
+        config.threads,
+        config.frame_timeout,
+        config.max_failures,
+        config.geometry,
+        config.walltime,
+        config.stop_before,
     );
     same_everywhere(ranks, "arguments", &arguments)
 }
@@ -251,13 +261,12 @@ fn give_birth(
     let attributes: Vec<(String, String)> = serde_json::from_str(&text)
         .map_err(|e| Error::failure(format!("rank 0 sent unreadable attributes: {e}")))?;
     let temporary = create::temporary(&config.result);
-    let born = together(ranks, open_parallel(&temporary, file.0, file.1)).and_then(|file| {
-        let written = create::write_attributes(&file, &attributes);
+    // A file that is not closed by all ranks is not closed by any: see `Kind::Abandoned`.
+    let file = open_parallel(&temporary, file.0, file.1).map(ManuallyDrop::new);
+    let born = together(ranks, file.map_err(Error::abandoned)).and_then(|file| {
+        let written = create::write_attributes(&file, &attributes).map_err(Error::abandoned);
         together(ranks, written)?;
-        let closed = file
-            .close()
-            .map_err(crate::adapters::hdf5::failed("cannot close the new result"));
-        together(ranks, closed)?;
+        close(ManuallyDrop::into_inner(file).close(), &temporary);
         on_first_rank(ranks, || create::publish(&config.result))
     });
     if born.is_err() && ranks.rank() == 0 {
@@ -295,7 +304,21 @@ fn open_sink(
         lock,
         run,
     );
-    together(ranks, sink)
+    // Dropping a sink closes it, which is collective: not before all ranks have one.
+    let sink = together(ranks, sink.map(ManuallyDrop::new).map_err(Error::abandoned))?;
+    Ok(ManuallyDrop::into_inner(sink))
+}
+
+/// A rank that cannot close the file ends the job at once: the others may be waiting for it in the same call, and
+/// HDF5 would try again, and crash, at the end of MPI.
+fn close<T>(closed: hdf5::Result<T>, path: &Path) {
+    if let Err(error) = closed {
+        let doing = format!(
+            "cannot close {} (is the disk full? what was committed is safe; run the same command again)",
+            path.display()
+        );
+        launch::give_up(&failed(doing)(error));
+    }
 }
 
 /// The rounds.
@@ -346,11 +369,12 @@ fn compute(
     };
     let summary = run_engine(&settings, &config.factory, share, planned, ports);
     watch.finish();
-    // All ranks left the loop with the same outcome, so all of them close.
-    let closed = sink.close();
-    let summary = summary?;
-    together(ranks, closed)?;
-    Ok(summary)
+    // All ranks left the loop with the same outcome, so all of them close, or none.
+    match &summary {
+        Err(error) if error.kind == Kind::Abandoned => sink.abandon(),
+        _ => close(sink.close(), &config.result),
+    }
+    summary
 }
 
 /// When to begin to stop, on the clock that began with the process.

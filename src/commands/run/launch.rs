@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::adapters::mpi::{World, launcher};
+use crate::adapters::mpi::{self, World, launcher};
 use crate::adapters::signals::Signals;
 use crate::commands::cli::Talk;
 use crate::commands::{logging, say};
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, Kind, Result};
 use crate::engine::ports::Ranks;
 use crate::engine::together::together;
 
@@ -28,6 +28,12 @@ pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
     if let (Err(error), 0) = (&outcome, rank) {
         say(error);
     }
+    if let Err(error) = &outcome
+        && error.kind == Kind::Abandoned
+    {
+        world.ranks().barrier();
+        leave(error);
+    }
     // Everybody is here: files are closed, and MPI_Finalize comes when `world` goes. It is no barrier by itself.
     world.ranks().barrier();
     drop(world);
@@ -42,6 +48,8 @@ pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
 fn run(args: &RunArgs, talk: &Talk, world: &World, started: Instant) -> Result<Outcome> {
     let mut ranks = world.ranks();
     let rank = ranks.rank();
+    let args = together(&mut ranks, args.with_job_file())?;
+    let talk = &args.talk(talk);
     let trace = args
         .trace
         .as_ref()
@@ -61,6 +69,21 @@ fn run(args: &RunArgs, talk: &Talk, world: &World, started: Instant) -> Result<O
         talkative: !talk.quiet,
     };
     job::run(&setting, &mut ranks)
+}
+
+/// Says what went wrong on this rank alone, and ends the job on all.
+pub fn give_up(error: &Error) -> ! {
+    say(error);
+    leave(error)
+}
+
+/// Ends without `MPI_Finalize`, which would have HDF5 close what must not be closed.
+fn leave(error: &Error) -> ! {
+    let code = i32::from(error.exit_code());
+    match launcher::promised_rank() {
+        Some(_) => mpi::abort(code),
+        None => std::process::exit(code),
+    }
 }
 
 /// MPI is not what the launcher promised: every process is alone and believes it is the first. One of them speaks.

@@ -37,6 +37,7 @@ pub(super) struct Counts {
     pub frames: u64,
     pub atoms: usize,
     pub total_atoms: u64,
+    pub scale: f64,
     pub ragged: bool,
 }
 
@@ -186,7 +187,13 @@ impl At<'_> {
             return Ok(Cells::Open);
         };
         self.require_real(&dataset)?;
-        let scale = self.length_unit(&dataset)?;
+        // Edges without a unit have that of the positions.
+        let own_unit = text_attribute(&dataset, "unit").is_some();
+        let scale = if own_unit {
+            self.length_unit(&dataset)?
+        } else {
+            counts.scale
+        };
         let frames = counts.frames as usize;
         match dataset.shape()[..] {
             // H5MD keeps what changes with time in a group, under `value`.
@@ -195,7 +202,7 @@ impl At<'_> {
                 ffi::read_rows(&dataset, &[0..3], &mut row)?;
                 Ok(Cells::Constant(vectors(&row, scale)))
             }
-            [n, 3, 3] | [n, 3] if n == frames => Ok(Cells::PerFrame(dataset)),
+            [n, 3, 3] | [n, 3] if n == frames => Ok(Cells::PerFrame(dataset, scale)),
             _ => Err(self.wrong_shape(&dataset, &format!("(3, 3) or ({frames}, 3, 3)"))),
         }
     }

@@ -40,8 +40,8 @@ enum Species {
 enum Cells {
     Open,
     Constant([[f64; 3]; 3]),
-    /// (F,3,3) vectors or (F,3) edge lengths.
-    PerFrame(Dataset),
+    /// (F,3,3) vectors or (F,3) edge lengths, and Å per unit of them.
+    PerFrame(Dataset, f64),
 }
 
 enum Periodic {
@@ -117,6 +117,7 @@ impl Input {
             frames,
             atoms,
             total_atoms,
+            scale,
             ragged: matches!(arrangement, Positions::Ragged(_)),
         };
         let species = here.species(&counts)?;
@@ -154,6 +155,12 @@ impl Input {
     /// Atoms of all frames together.
     pub fn total_atoms(&self) -> u64 {
         self.total_atoms
+    }
+
+    /// Frames to read at a time where they are only passed through: about 32 MiB of positions.
+    pub fn block_frames(&self) -> u64 {
+        let bytes = 24 * self.total_atoms / self.frames.max(1) + 128;
+        ((32 << 20) / bytes).clamp(1, 4096)
     }
 
     /// Path of the file.
@@ -200,7 +207,7 @@ impl Input {
                 vectors: *vectors,
                 periodic,
             }),
-            Cells::PerFrame(_) => None,
+            Cells::PerFrame(..) => None,
         }
     }
 
@@ -237,7 +244,7 @@ impl Input {
             let mut block = FrameBlock::default();
             let mut rest = frames.clone();
             while !rest.is_empty() {
-                self.read(&rest.split_front(4096), &mut block)?;
+                self.read(&rest.split_front(self.block_frames()), &mut block)?;
                 for z in &block.species {
                     present[usize::from(*z)] = true;
                 }
@@ -380,13 +387,13 @@ impl Input {
                     cell.vectors = *vectors;
                 }
             }
-            Cells::PerFrame(dataset) => {
+            Cells::PerFrame(dataset, scale) => {
                 let elements = ffi::row_elements(dataset);
                 let reals = &mut self.scratch.reals;
                 reals.resize(block.cells.len() * elements, 0.0);
                 ffi::read_rows(dataset, frames.runs(), reals)?;
                 for (cell, row) in block.cells.iter_mut().zip(reals.chunks(elements)) {
-                    cell.vectors = vectors(row, self.scale);
+                    cell.vectors = vectors(row, *scale);
                 }
             }
         }
