@@ -18,6 +18,7 @@ chemfiles|g++|g++|builds chemfiles
 chemfiles|make|make|builds chemfiles
 xtb|libxtb6|-|the xtb calculator's library
 test|hdf5-tools|h5dump|h5dump reads the results
+test|strace|strace|strace makes writes of a run fail
 test|python3-venv|-|Python environment in which h5py and ASE read the results
 runtime|openmpi-bin|-|MPI: library and launcher
 runtime|libhdf5-openmpi-103-1|-|parallel HDF5

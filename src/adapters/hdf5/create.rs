@@ -52,6 +52,7 @@ fn create_at(path: &Path, result: &Path, input: &mut Input, geometry: Geometry) 
             result.display()
         ))
     })?;
+    let before = ffi::open_objects();
     let mut builder = FileBuilder::new();
     builder.with_fapl(|fapl| fapl.libver_earliest());
     let file = builder.create(path).map_err(doing())?;
@@ -61,7 +62,16 @@ fn create_at(path: &Path, result: &Path, input: &mut Input, geometry: Geometry) 
     write_geometry(&particles, result, input, geometry)?;
     create_results(&file, input).map_err(doing())?;
     file.flush().map_err(doing())?;
-    file.close().map_err(doing())
+    // The file closes with the last of its objects.
+    drop(particles);
+    file.close().map_err(doing())?;
+    if ffi::open_objects() > before {
+        return Err(Error::failure(format!(
+            "cannot create {}: a write failed at close (disk full, over quota, or gone?)",
+            result.display()
+        )));
+    }
+    Ok(())
 }
 
 pub(super) fn group(file: &File, path: &str) -> ::hdf5::Result<Group> {

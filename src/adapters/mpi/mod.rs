@@ -85,8 +85,11 @@ pub fn info(hints: &[(String, String)]) -> Result<Option<RawInfo>> {
     ffi::info(hints)
 }
 
-/// Ends the job on all ranks at once, without waiting for anybody.
+/// Ends the job on all ranks at once, without `MPI_Finalize` and without waiting for anybody.
 pub fn abort(code: i32) -> ! {
+    if SimpleCommunicator::world().size() == 1 {
+        std::process::exit(code);
+    }
     ffi::abort(code)
 }
 
@@ -105,7 +108,7 @@ fn abort_on_panic() {
         eprintln!(
             "error: internal error{place}: {what}; all ranks end; what was committed is safe, please report this"
         );
-        abort(1)
+        ffi::abort(1)
     }));
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::adapters::hdf5::ffi::open_objects;
 use crate::adapters::mpi::{self, World, launcher};
 use crate::adapters::signals::Signals;
 use crate::commands::cli::Talk;
@@ -28,14 +29,15 @@ pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
     if let (Err(error), 0) = (&outcome, rank) {
         say(error);
     }
-    if let Err(error) = &outcome
-        && error.kind == Kind::Abandoned
-    {
-        world.ranks().barrier();
-        leave(error);
-    }
     // Everybody is here: files are closed, and MPI_Finalize comes when `world` goes. It is no barrier by itself.
     world.ranks().barrier();
+    match &outcome {
+        Err(error) if error.kind == Kind::Abandoned || open_objects() > 0 => leave(error),
+        Ok(_) if open_objects() > 0 => give_up(&Error::failure(
+            "a file could not be closed: a write failed at the end; `framewise verify` tells whether results are missing",
+        )),
+        _ => {}
+    }
     drop(world);
     match outcome {
         Ok(Outcome::Completed) => ExitCode::SUCCESS,
@@ -79,11 +81,7 @@ pub fn give_up(error: &Error) -> ! {
 
 /// Ends without `MPI_Finalize`, which would have HDF5 close what must not be closed.
 fn leave(error: &Error) -> ! {
-    let code = i32::from(error.exit_code());
-    match launcher::promised_rank() {
-        Some(_) => mpi::abort(code),
-        None => std::process::exit(code),
-    }
+    mpi::abort(i32::from(error.exit_code()))
 }
 
 /// MPI is not what the launcher promised: every process is alone and believes it is the first. One of them speaks.
