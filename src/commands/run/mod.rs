@@ -1,13 +1,18 @@
 //! `framewise run`: evaluate frames; the same command resumes.
 //!
-//! [`args`] is what was typed, [`config`] what it means, [`launch`] the start and end of an MPI job, [`job`] the
-//! life of a run, [`place`] where its result can be, [`watch`] what it says meanwhile.
+//! [`args`] is what was typed, [`config`] what it means, [`launch`] the start and end of an MPI job, [`job`] the life
+//! of a run: [`place`] where its result can be, `prepare` and [`existing`] what there is to do, `birth` of a new file,
+//! `deadline` when to stop, [`watch`] what is said meanwhile, `ending` what is said at the end.
 
 pub mod args;
 mod bar;
+mod birth;
 pub mod config;
+mod deadline;
+mod ending;
 pub mod existing;
 pub mod job;
 pub mod launch;
 pub mod place;
+mod prepare;
 pub mod watch;

@@ -1,0 +1,113 @@
+//! What rank 0 does alone before the ranks open the file: take the lock, then create the file or see what is left
+//! to do in it.
+
+use crate::adapters::hdf5::create;
+use crate::adapters::hdf5::fingerprint::fingerprint;
+use crate::adapters::hdf5::input::Input;
+use crate::adapters::lock::Lock;
+use crate::adapters::mpi;
+use crate::domain::error::{Error, Result};
+use crate::planning::frame_set::FrameSet;
+
+use super::config::RunConfig;
+use super::existing::{self, Identity, Standing};
+use super::place;
+
+/// What rank 0 keeps to itself.
+pub(super) struct First {
+    pub lock: Lock,
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+/// What rank 0 tells the others.
+pub(super) struct Job {
+    pub created: bool,
+    pub run_number: u64,
+    pub troubled: u64,
+    pub pending: FrameSet,
+}
+
+impl Job {
+    pub fn encode(&self) -> String {
+        let Self {
+            created,
+            run_number,
+            troubled,
+            pending,
+        } = self;
+        format!("{created} {run_number} {troubled} {}", pending.encode())
+    }
+
+    pub fn decode(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(4, ' ');
+        Some(Self {
+            created: parts.next()?.parse().ok()?,
+            run_number: parts.next()?.parse().ok()?,
+            troubled: parts.next()?.parse().ok()?,
+            pending: FrameSet::decode(parts.next()?)?,
+        })
+    }
+}
+
+/// Rank 0 alone: take the lock, then create the file or see what is left to do in it.
+pub(super) fn prepare(
+    config: &RunConfig,
+    input: &mut Input,
+    selected: &FrameSet,
+) -> Result<(First, Job)> {
+    place::check(config)?;
+    let lock = Lock::take(&config.result)?;
+    let fingerprint = fingerprint(input)?;
+    let identity = existing::identity(config, input, fingerprint);
+    let standing = if config.result.exists() {
+        look_at_existing(config, &identity, selected)?
+    } else {
+        None
+    };
+    let created = standing.is_none();
+    let standing = standing.unwrap_or_else(|| Standing {
+        pending: selected.clone(),
+        reset: FrameSet::empty(),
+        troubled: 0,
+        run_number: 1,
+    });
+    let species = input.species_present(&standing.pending)?;
+    config
+        .factory
+        .check_species(&species)
+        .map_err(|e| Error::failure(format!("{}: {e}", config.input.display())))?;
+    let mut attributes = identity;
+    if created {
+        create::create(&config.result, input, config.geometry)?;
+        attributes.extend(create::version_attributes(&mpi::library_version()));
+    } else if !standing.reset.is_empty() {
+        existing::reset(&config.result, &standing.reset)?;
+    }
+    let job = Job {
+        created,
+        run_number: standing.run_number,
+        troubled: standing.troubled,
+        pending: standing.pending,
+    };
+    Ok((First { lock, attributes }, job))
+}
+
+/// `None` when the file is to be replaced by a new one.
+pub(super) fn look_at_existing(
+    config: &RunConfig,
+    identity: &Identity,
+    selected: &FrameSet,
+) -> Result<Option<Standing>> {
+    let reader = place::open_existing(&config.result)?;
+    let Some(difference) = existing::difference(&reader, identity) else {
+        return existing::standing(&reader, config, selected).map(Some);
+    };
+    let shown = config.result.display();
+    if config.overwrite && *selected == FrameSet::all(reader.n_frames()) {
+        tracing::warn!("{shown} was made with {difference}; --overwrite replaces it");
+        return Ok(None);
+    }
+    Err(Error::failure(format!(
+        "{shown} was made with {difference}; choose another -o, or --overwrite all frames to replace it"
+    )))
+}
