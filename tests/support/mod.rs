@@ -6,4 +6,5 @@
 pub mod folder;
 pub mod launch;
 pub mod results;
+pub mod torture;
 pub mod xyz;

@@ -14,7 +14,7 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::{AsRaw, Communicator, CommunicatorCollectives, Root};
 
 use crate::domain::error::{Error, Result};
-use crate::engine::pool::panic_is_guarded;
+use crate::domain::guard::describe;
 use crate::engine::ports::{Ranks, Stop, Trouble, Verdict, Vote};
 
 pub use ffi::{RawCommunicator, RawInfo};
@@ -97,17 +97,8 @@ pub fn abort(code: i32) -> ! {
 /// calculators are caught where they happen and cost one frame.
 fn abort_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
-        if panic_is_guarded() {
-            return;
-        }
-        let place = panic
-            .location()
-            .map(|l| format!(" at {}:{}", l.file(), l.line()))
-            .unwrap_or_default();
-        let what = panic.payload_as_str().unwrap_or("no message");
-        eprintln!(
-            "error: internal error{place}: {what}; all ranks end; what was committed is safe, please report this"
-        );
+        let Some(what) = describe(panic) else { return };
+        eprintln!("error: {what}; all ranks end; what was committed is safe, please report this");
         ffi::abort(1)
     }));
 }
