@@ -100,7 +100,7 @@ fn exchange(_: &World, ranks: &mut MpiRanks, _: &Path) {
         slabs: rank as u64,
         ..Vote::default()
     };
-    let verdict = ranks.agree(vote, &mut || {});
+    let verdict = ranks.agree(vote, &mut || {}).unwrap();
     assert_eq!(
         (verdict.stop, verdict.busy, verdict.commit),
         (Stop::InGoodOrder, true, false)
@@ -126,17 +126,20 @@ fn errors(_: &World, ranks: &mut MpiRanks, _: &Path) {
     } else {
         Ok(rank)
     };
+    let host = framewise::adapters::lock::host();
     assert_eq!(
         together(ranks, mine),
-        Err(Error::usage(format!("rank {last}: no such thing")))
+        Err(Error::usage(format!("rank {last} on {host}: no such thing")))
     );
+    let everywhere = together(ranks, Err::<(), _>(Error::usage("no such thing")));
+    assert_eq!(everywhere, Err(Error::usage("no such thing")));
     assert_eq!(together(ranks, Ok(rank)), Ok(rank));
     let first = on_first_rank(ranks, || Ok(7)).unwrap();
     assert_eq!(first, (rank == 0).then_some(7));
     let failed = on_first_rank(ranks, || Err::<(), _>(Error::failure("disk")));
     assert_eq!(failed, Err(Error::failure("disk")));
     let text = if rank == last { "two" } else { "one" };
-    let error = same_everywhere(ranks, "arguments", text).unwrap_err();
+    let error = same_everywhere(ranks, ("arguments", "mind them"), text).unwrap_err();
     assert!(
         error.message.contains("\"two\" here, \"one\" on rank 0"),
         "{error}"
@@ -146,13 +149,7 @@ fn errors(_: &World, ranks: &mut MpiRanks, _: &Path) {
     } else {
         Trouble::Ending
     };
-    let verdict = ranks.agree(
-        Vote {
-            trouble,
-            ..Vote::default()
-        },
-        &mut || {},
-    );
+    let verdict = ranks.agree(Vote::about(trouble), &mut || {}).unwrap();
     assert_eq!(verdict.trouble, Some((Trouble::Writing, 1)));
 }
 

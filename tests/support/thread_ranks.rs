@@ -8,10 +8,13 @@ use framewise::domain::cell::Cell;
 use framewise::domain::error::{Error, Result};
 use framewise::domain::frame::{Frame, FrameBlock};
 use framewise::engine::commit::Rows;
-use framewise::engine::ports::{Clock, Observer, Ranks, Sink, Source, Verdict, Vote, combine};
+use framewise::engine::ports::{Clock, Observer, Ranks, Sink, Source, Trouble, Verdict, Vote, combine};
 use framewise::engine::summary::Progress;
 use framewise::planning::frame_set::FrameSet;
 use framewise::planning::status::Status;
+
+/// How long a thread with an error waits for the others.
+const THREADS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What ranks exchange.
 #[derive(Clone)]
@@ -51,8 +54,10 @@ impl Meeting {
         &self,
         rank: usize,
         letter: Letter,
+        patience: Option<Duration>,
         meanwhile: &mut dyn FnMut(),
-    ) -> Arc<Vec<Letter>> {
+    ) -> Option<Arc<Vec<Letter>>> {
+        let begun = Instant::now();
         let mut table = self.table.lock().unwrap();
         // Somebody may not have taken the letters of the last exchange yet.
         while table.complete.is_some() {
@@ -68,6 +73,9 @@ impl Meeting {
         while table.complete.is_none() {
             drop(table);
             meanwhile();
+            if patience.is_some_and(|patience| begun.elapsed() > patience) {
+                return None;
+            }
             table = self.table.lock().unwrap();
         }
         let all = Arc::clone(table.complete.as_ref().unwrap());
@@ -76,7 +84,7 @@ impl Meeting {
             table.complete = None;
             self.changed.notify_all();
         }
-        all
+        Some(all)
     }
 }
 
@@ -89,8 +97,10 @@ pub struct ThreadRank {
 
 impl ThreadRank {
     fn all(&self, letter: Letter) -> Arc<Vec<Letter>> {
-        self.meeting
-            .exchange(self.rank, letter, &mut std::thread::yield_now)
+        let all = self
+            .meeting
+            .exchange(self.rank, letter, None, &mut std::thread::yield_now);
+        all.expect("waits as long as it takes")
     }
 }
 
@@ -103,10 +113,16 @@ impl Ranks for ThreadRank {
         self.size
     }
 
-    fn agree(&mut self, vote: Vote, meanwhile: &mut dyn FnMut()) -> Verdict {
+    fn name(&self) -> String {
+        format!("rank {} on thread-{}", self.rank, self.rank)
+    }
+
+    fn agree(&mut self, vote: Vote, meanwhile: &mut dyn FnMut()) -> Option<Verdict> {
+        let patience = (vote.trouble > Trouble::No).then_some(THREADS_PATIENCE);
+        let letter = Letter::Vote(vote);
         let letters = self
             .meeting
-            .exchange(self.rank, Letter::Vote(vote), meanwhile);
+            .exchange(self.rank, letter, patience, meanwhile)?;
         let votes: Vec<Vote> = letters
             .iter()
             .map(|letter| match letter {
@@ -114,7 +130,7 @@ impl Ranks for ThreadRank {
                 _ => panic!("a rank made another collective call"),
             })
             .collect();
-        combine(&votes)
+        Some(combine(&votes))
     }
 
     fn sum(&mut self, values: &mut [f64]) {
