@@ -63,7 +63,11 @@ fn exchange<T>(ranks: &mut dyn Ranks, mine: Result<T>, named: bool) -> Result<T>
             Kind::Failure | Kind::Alone => 'f',
             Kind::Abandoned => 'a',
         };
-        let name = if named { ranks.name() + ": " } else { String::new() };
+        let name = if named {
+            ranks.name() + ": "
+        } else {
+            String::new()
+        };
         format!("{kind}{name}{}", error.message)
     });
     let told = ranks.tell(from, &text);

@@ -1,20 +1,22 @@
 //! Threads as ranks, memory as disk: the engine's ports without MPI and HDF5.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use framewise::domain::cell::Cell;
 use framewise::domain::error::{Error, Result};
 use framewise::domain::frame::{Frame, FrameBlock};
 use framewise::engine::commit::Rows;
-use framewise::engine::ports::{Clock, Observer, Ranks, Sink, Source, Trouble, Verdict, Vote, combine};
+use framewise::engine::ports::{
+    Clock, Observer, Ranks, Sink, Source, Trouble, Verdict, Vote, combine,
+};
 use framewise::engine::summary::Progress;
 use framewise::planning::frame_set::FrameSet;
 use framewise::planning::status::Status;
 
 /// How long a thread with an error waits for the others.
-const THREADS_PATIENCE: Duration = Duration::from_secs(2);
+const THREADS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What ranks exchange.
 #[derive(Clone)]
@@ -187,7 +189,9 @@ pub enum Step {
     Begin,
     Results,
     Sync,
+    CheckResults,
     Status,
+    CheckStatus,
     Record,
 }
 
@@ -196,6 +200,8 @@ pub struct MemorySink {
     pub memory: Arc<Mutex<Memory>>,
     pub fails_at: Option<(Step, usize)>,
     pub first_rank: bool,
+    /// Steps are collective calls in which everybody waits for everybody.
+    pub collective: Option<Arc<Barrier>>,
     calls: BTreeMap<&'static str, usize>,
     unsynced: Vec<u64>,
 }
@@ -206,6 +212,7 @@ impl MemorySink {
             memory: Arc::clone(memory),
             fails_at: None,
             first_rank,
+            collective: None,
             calls: BTreeMap::new(),
             unsynced: Vec::new(),
         }
@@ -216,6 +223,9 @@ impl MemorySink {
         *calls += 1;
         if self.fails_at == Some((step, *calls)) {
             return Err(Error::failure(format!("the disk failed at {name} {calls}")));
+        }
+        if let Some(everybody) = &self.collective {
+            everybody.wait();
         }
         Ok(())
     }
@@ -274,6 +284,30 @@ impl Sink for MemorySink {
         let mut memory = self.memory.lock().unwrap();
         for frame in self.unsynced.drain(..) {
             memory.frames.get_mut(&frame).expect("was written").synced = true;
+        }
+        Ok(())
+    }
+
+    fn check_results(&mut self, rows: &Rows) -> Result<()> {
+        self.attempt(Step::CheckResults, "check of the results")?;
+        let memory = self.memory.lock().unwrap();
+        for (i, frame) in rows.frames.iter().enumerate() {
+            let stored = &memory.frames[&frame];
+            assert!(stored.synced, "frame {frame} is looked at before its sync");
+            assert!(
+                stored.status.is_none(),
+                "frame {frame} has its state already"
+            );
+            assert_eq!(stored.energy.to_bits(), rows.energies[i].to_bits());
+        }
+        Ok(())
+    }
+
+    fn check_status(&mut self, rows: &Rows, _: bool) -> Result<()> {
+        self.attempt(Step::CheckStatus, "check of the states")?;
+        let memory = self.memory.lock().unwrap();
+        for (frame, status) in rows.frames.iter().zip(&rows.statuses) {
+            assert_eq!(memory.frames[&frame].status, Some(*status));
         }
         Ok(())
     }

@@ -26,8 +26,7 @@ pub(super) fn with_all(
     let mut all = Numbers::default();
     scope(|scope| {
         let maximum = SystemOperation::max();
-        let mut request =
-            world.immediate_all_reduce_into(scope, &mine[..], &mut all[..], maximum);
+        let mut request = world.immediate_all_reduce_into(scope, &mine[..], &mut all[..], maximum);
         while let Err(pending) = request.test() {
             request = pending;
             meanwhile();

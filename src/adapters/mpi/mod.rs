@@ -8,6 +8,8 @@ mod ffi;
 pub mod launcher;
 mod votes;
 
+use std::rc::Rc;
+
 use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::environment::Universe;
@@ -22,7 +24,11 @@ use crate::engine::together::together;
 pub use ffi::{RawCommunicator, RawInfo};
 
 /// The MPI library between `MPI_Init` and `MPI_Finalize`. Files opened over it must be closed before it goes.
+///
+/// Ranks talk over a communicator of their own: HDF5 and MPI-IO make collective calls on the one they are given, and
+/// when a rank is kept from such a call, its next agreement would meet the calls of the others and corrupt both.
 pub struct World {
+    talk: Rc<SimpleCommunicator>,
     universe: Universe,
     local_ranks: usize,
     local_rank: usize,
@@ -39,8 +45,9 @@ impl World {
             ));
         }
         let world = universe.world();
+        let talk = Rc::new(world.duplicate());
         let mut ranks = MpiRanks {
-            world: universe.world(),
+            world: Rc::clone(&talk),
         };
         abort_on_panic(&ranks);
         let checked = launcher::check(ranks.size(), |name| std::env::var(name).ok());
@@ -49,6 +56,7 @@ impl World {
         Ok(Self {
             local_ranks: local.size() as usize,
             local_rank: local.rank() as usize,
+            talk,
             universe,
         })
     }
@@ -56,7 +64,7 @@ impl World {
     /// The communicator of all ranks.
     pub fn ranks(&self) -> MpiRanks {
         MpiRanks {
-            world: self.universe.world(),
+            world: Rc::clone(&self.talk),
         }
     }
 
@@ -124,7 +132,7 @@ fn abort_on_panic(ranks: &MpiRanks) {
 
 /// All ranks of the job as the engine sees them.
 pub struct MpiRanks {
-    world: SimpleCommunicator,
+    world: Rc<SimpleCommunicator>,
 }
 
 impl Ranks for MpiRanks {

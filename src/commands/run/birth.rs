@@ -35,7 +35,7 @@ pub(super) fn give_birth(
         together(ranks, written)?;
         let closed = ManuallyDrop::into_inner(file).close();
         close(closed, &temporary, &ranks.name());
-        on_first_rank(ranks, || create::publish(&config.result))
+        on_first_rank(ranks, || create::publish(&config.result, &attributes))
     });
     if born.is_err() && ranks.rank() == 0 {
         let _ = std::fs::remove_file(&temporary);

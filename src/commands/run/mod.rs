@@ -15,4 +15,5 @@ pub mod job;
 pub mod launch;
 pub mod place;
 mod prepare;
+mod recheck;
 pub mod watch;
