@@ -7,6 +7,9 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use support::job::{Job, to_the_end, was_killed};
 use support::tap::{Moment, Strike, Victims};
 use support::torture::{Complaint, Dice, Spoiled, Tally, factor, require};
@@ -105,4 +108,18 @@ fn death_of_one_rank_or_of_all_at_points_of_a_run_on_two_costs_nothing_that_was_
     let tally = Tally::of("kills");
     tally.each(2, &all, |i, point| die_at(&job, i, point));
     tally.finish(all.len() * 3 / 4);
+}
+
+/// A power failure, and a kill at the right moment, left `r.h5.locktest.0` beside the result for ever: Open MPI's I/O
+/// layer had made it when the file was opened, to see whether locks work.
+#[test]
+fn open_mpi_tries_no_locks_beside_the_result() {
+    let job = Job::small();
+    let place = job.place("files");
+    let tap = place.tap().logged();
+    tap.put_on(place.launch(2, "")).expect(0);
+    let paths: BTreeSet<_> = tap.log().into_iter().map(|event| event.path).collect();
+    assert!(paths.contains(&place.path("r.h5.creating")), "{paths:?}");
+    let tried = |path: &PathBuf| path.display().to_string().contains("locktest");
+    assert!(!paths.iter().any(tried), "{paths:?}");
 }

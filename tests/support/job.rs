@@ -167,28 +167,30 @@ impl Place<'_> {
     /// The same command on so many ranks: completes the job, computes nothing twice, leaves nothing beside the
     /// result, and the result is that of an undisturbed run.
     pub fn complete(&self, ranks: usize, held: Option<&Held>) -> Result<(), Complaint> {
-        self.complete_from(ranks, held.map_or(0, Held::count), "")
+        let count = held.map_or(0, Held::count);
+        self.complete_with(ranks, Some(count), "")
     }
 
-    /// As [`Self::complete`] with further arguments; at least `completed` frames are not computed again.
-    pub fn complete_from(
+    /// As [`Self::complete`] with further arguments; so many frames are completed before, if that matters.
+    pub fn complete_with(
         &self,
         ranks: usize,
-        completed: usize,
+        completed: Option<usize>,
         more: &str,
     ) -> Result<(), Complaint> {
         let finished = to_the_end(self.launch(ranks, more))?;
         require(finished.code == Some(0), Spoiled::Wrong, &finished)?;
-        let planned = metrics(&self.path("m.json"))["planned"].as_u64();
-        let what = format!("{planned:?} frames computed, {completed} were completed: {finished}");
-        require(
-            planned == Some((self.job.frames() - completed) as u64),
-            Spoiled::Lost,
-            what,
-        )?;
+        if let Some(completed) = completed {
+            let planned = metrics(&self.path("m.json"))["planned"].as_u64();
+            let expected = Some((self.job.frames() - completed) as u64);
+            let what = format!("{planned:?} frames computed, {completed} were there: {finished}");
+            require(planned == expected, Spoiled::Lost, what)?;
+        }
         assert_same(&self.path(RESULT), &self.job.whole);
-        let verified = to_the_end(Launch::alone(&self.folder).args("verify r.h5"))?;
-        require(verified.code == Some(0), Spoiled::Wrong, verified)?;
+        for look in ["verify r.h5", "status r.h5"] {
+            let looked = to_the_end(Launch::alone(&self.folder).args(look))?;
+            require(looked.code == Some(0), Spoiled::Wrong, looked)?;
+        }
         let mut names = self.names();
         // Cleared up by the next owner once the lock knows how.
         names.retain(|name| !name.starts_with("r.h5.lock.new-"));
