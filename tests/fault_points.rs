@@ -14,6 +14,7 @@ use support::torture::{Complaint, Dice, Spoiled, Tally, factor, require};
 /// Writes, syncs, reservations and renames.
 const KINDS: &str = "wsar";
 
+/// A lie is told by a layer between MPI and the disk; it is believed at creation, where the program writes by itself.
 const FAULTS: [(Fault, bool); 7] = [
     (Fault::NoSpace, false),
     (Fault::Io, false),
@@ -26,7 +27,7 @@ const FAULTS: [(Fault, bool); 7] = [
 
 #[derive(Clone, Copy, Debug)]
 struct Injection {
-    event: u64,
+    event: usize,
     fault: Fault,
     always: bool,
     ranks: usize,
@@ -40,7 +41,7 @@ fn inject(job: &Job, index: usize, injection: &Injection) -> Result<bool, Compla
     let Injection { event, ranks, .. } = *injection;
     let place = job.place(index);
     let strike = Strike::Fault(injection.fault, injection.always);
-    let mut tap = place.tap().kinds(KINDS).strike(strike, event);
+    let mut tap = place.tap().kinds(KINDS).strike(strike, event as u64);
     if let Some(rank) = injection.rank {
         tap = tap.rank(rank);
     }
@@ -66,7 +67,8 @@ fn inject(job: &Job, index: usize, injection: &Injection) -> Result<bool, Compla
     require(clear, Spoiled::Wrong, format!("not one clear error: {run}"))?;
     let held = place.look_after(&run, None)?;
     let mut left = place.names();
-    left.retain(|name| name != "m.json");
+    // A rank that ends the job because rank 0 waits for ever cannot let go for it; the next run follows the dead owner.
+    left.retain(|name| name != "m.json" && (ranks == 1 || name != "r.h5.lock"));
     let expected: &[&str] = match held {
         None => &["in.h5"],
         Some(_) => &["in.h5", RESULT],
@@ -77,27 +79,42 @@ fn inject(job: &Job, index: usize, injection: &Injection) -> Result<bool, Compla
     Ok(true)
 }
 
-fn events(job: &Job, ranks: usize, io: Option<&'static str>) -> u64 {
+/// What an undisturbed run does, in order.
+fn events(job: &Job, ranks: usize, io: Option<&'static str>) -> Vec<char> {
     let place = job.place("count");
-    let tap = place.tap().kinds(KINDS);
+    let tap = place.tap().logged();
     let mut launch = place.launch(ranks, "");
     if let Some(io) = io {
         launch = launch.variable("OMPI_MCA_io", io);
     }
     tap.put_on(launch).expect(0);
-    assert!(tap.events() > 40, "{}", tap.events());
-    tap.events()
+    let kinds = tap.log().into_iter().map(|event| event.kind);
+    let events: Vec<_> = kinds.filter(|kind| KINDS.contains(*kind)).collect();
+    assert!(events.len() > 40, "{events:?}");
+    events
+}
+
+/// Can this go wrong at this event?
+fn applies(fault: Fault, event: usize, events: &[char]) -> bool {
+    // The reservation ends what the program writes by itself.
+    let alone = events.iter().position(|kind| *kind == 'a').unwrap();
+    match fault {
+        Fault::NoSpace | Fault::Io => true,
+        Fault::Short => events[event - 1] == 'w',
+        Fault::Lie => events[event - 1] == 'w' && event > alone,
+    }
 }
 
 #[test]
 fn whatever_call_fails_without_a_launcher_costs_nothing_that_was_committed() {
     let job = Job::small();
     let mut injections = Vec::new();
-    for event in 1..=events(&job, 1, None) {
+    let events = events(&job, 1, None);
+    for event in 1..=events.len() {
         for (i, (fault, always)) in FAULTS.into_iter().enumerate() {
-            // The ordinary suite gives each call two of the faults.
-            let near = (i as u64 + event) % 4 == 0;
-            if factor() > 0 || near {
+            // The ordinary suite gives each call some of the faults.
+            let near = factor() > 0 || (i + event).is_multiple_of(4);
+            if near && applies(fault, event, &events) {
                 injections.push(Injection {
                     event,
                     fault,
@@ -117,9 +134,14 @@ fn whatever_call_fails_without_a_launcher_costs_nothing_that_was_committed() {
 fn on_two_ranks(io: Option<&'static str>) {
     let job = Job::small();
     let mut injections = Vec::new();
-    for event in 1..=events(&job, 2, io) {
+    let events = events(&job, 2, io);
+    for event in 1..=events.len() {
         for (fault, always) in FAULTS {
             for rank in [None, Some(0), Some(1)] {
+                // Rank 0 alone: its events are not those of both.
+                if !applies(fault, event, &events) || (fault == Fault::Lie && rank == Some(0)) {
+                    continue;
+                }
                 injections.push(Injection {
                     event,
                     fault,

@@ -20,7 +20,8 @@ use crate::engine::together::{on_first_rank, same_everywhere, together};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::partition::{EqualShares, Partition};
 
-use super::birth::{close, give_birth};
+use super::birth::give_birth;
+use super::closing::close;
 use super::config::RunConfig;
 use super::deadline::deadline;
 use super::ending::{self, nothing_to_do, report};
@@ -249,7 +250,6 @@ fn compute(
         (share, planned) = (FrameSet::empty(), 0);
         sink.end()?;
     }
-    let name = ranks.name();
     let ports = Ports {
         ranks: &mut *ranks,
         source: &mut input,
@@ -273,6 +273,6 @@ fn compute(
         };
         return summary.and(Err(error));
     }
-    close(sink.close(), &config.result, &name);
-    summary
+    let closed = close(ranks, &config.result, None, || sink.close());
+    summary.and_then(|summary| closed.map(|()| summary))
 }
