@@ -7,6 +7,7 @@ pub mod calculators;
 pub mod chemfiles;
 pub mod cores;
 pub mod environment;
+pub mod exit;
 pub mod extxyz;
 pub mod hdf5;
 pub mod lock;

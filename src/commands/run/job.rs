@@ -4,6 +4,7 @@ use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::adapters::cores;
+use crate::adapters::hdf5::fingerprint::glance;
 use crate::adapters::hdf5::history::Run;
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::sink::ResultSink;
@@ -75,6 +76,8 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     let config = setting.config;
     agree_on_program(config, ranks)?;
     let mut input = together(ranks, Input::open(&config.input, config.key.as_deref()))?;
+    let seen = together(ranks, glance(&mut input))?;
+    same_everywhere(ranks, ("inputs", ONE_FILE), &seen)?;
     let selected = together(ranks, select(config, input.frames()))?;
     let info = together(ranks, mpi::info(&config.hints))?;
     let prepared = on_first_rank(ranks, || prepare(config, &mut input, &selected))?;
@@ -108,6 +111,8 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     })
 }
 
+/// What to do when ranks see different files.
+const ONE_FILE: &str = "give a path that is the same file on every node";
 /// What to do when ranks differ.
 const SAME: &str = "start all ranks with the same command and program";
 

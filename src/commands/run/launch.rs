@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::error::ErrorKind;
+
 use crate::adapters::hdf5::ffi::open_objects;
 use crate::adapters::mpi::{self, MpiRanks, World, launcher};
 use crate::adapters::signals::Signals;
@@ -118,6 +120,9 @@ fn leave(error: &Error) -> ! {
 fn refuse(error: &Error) -> ExitCode {
     if launcher::promised_rank().unwrap_or(0) == 0 {
         say(error);
+    } else {
+        // A launcher ends all processes when one leaves with an error: the first speaks before the others leave.
+        std::thread::sleep(Duration::from_secs(1));
     }
     ExitCode::from(error.exit_code())
 }
@@ -130,13 +135,25 @@ pub fn explain_usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return code;
     };
-    // A launcher ends all processes when one leaves with an error: wait until the first has spoken.
-    let world = World::initialize();
-    if rank == 0 {
+    let world = match World::initialize() {
+        Ok(world) => world,
+        Err(error) => return refuse(&error),
+    };
+    // The others come here for the same reason, or to their first agreement in `run`.
+    let line = error.to_string();
+    let line = line.lines().next().unwrap_or_default();
+    let line = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            "asked for help or version, the others not"
+        }
+        _ => line.trim_start_matches("error: "),
+    };
+    let mut ranks = world.ranks();
+    let shared = together(&mut ranks, Err::<(), _>(Error::usage(line))).err();
+    let shared = shared.filter(|shared| shared.message != line);
+    if shared.is_none() && rank == 0 {
         let _ = error.print();
     }
-    if let Ok(world) = world {
-        world.ranks().barrier();
-    }
-    code
+    meet(&mut ranks, shared.as_ref());
+    shared.map_or(code, |shared| ExitCode::from(shared.exit_code()))
 }
