@@ -15,8 +15,6 @@ use crate::planning::frame_set::FrameSet;
 use super::batch::Batch;
 use super::worker::{Event, View, Worker};
 
-pub use super::worker::panic_is_guarded;
-
 /// Fortran engines put large arrays on the stack; only what is touched costs memory.
 const STACK_BYTES: usize = 64 << 20;
 

@@ -19,7 +19,7 @@ use mpi::traits::{AsRaw, Communicator, CommunicatorCollectives, Root};
 
 use crate::adapters::exit;
 use crate::domain::error::{Error, Result};
-use crate::engine::pool::panic_is_guarded;
+use crate::domain::guard::describe;
 use crate::engine::ports::{Ranks, Trouble, Verdict, Vote};
 use crate::engine::together::together;
 
@@ -128,16 +128,9 @@ pub fn abort(code: i32) -> ! {
 /// calculators are caught where they happen and cost one frame.
 fn abort_on_panic(name: String) {
     std::panic::set_hook(Box::new(move |panic| {
-        if panic_is_guarded() {
-            return;
-        }
-        let place = panic
-            .location()
-            .map(|l| format!(" at {}:{}", l.file(), l.line()))
-            .unwrap_or_default();
-        let what = panic.payload_as_str().unwrap_or("no message");
+        let Some(what) = describe(panic) else { return };
         eprintln!(
-            "error: {name}internal error{place}: {what}; all ranks end; what was committed is safe, please report this"
+            "error: {name}{what}; all ranks end; what was committed is safe, please report this"
         );
         abort(1)
     }));

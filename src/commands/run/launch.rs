@@ -43,7 +43,7 @@ pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
     }
 }
 
-/// All ranks come here at their end, and the error is said once. Afterwards files are closed, and MPI_Finalize comes
+/// All ranks come here at their end, and the error is said once. Afterwards files are closed, and `MPI_Finalize` comes
 /// when the world goes; it is no barrier by itself. A rank with an error that the others know nothing of, and that
 /// does not find them here, ends the job.
 fn meet(ranks: &mut MpiRanks, error: Option<&Error>) {
