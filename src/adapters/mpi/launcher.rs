@@ -31,6 +31,16 @@ pub fn promised_rank() -> Option<usize> {
         .and_then(|rank| usize::try_from(rank).ok())
 }
 
+/// How many ranks the launcher started; `None` without one.
+pub fn promised_size() -> Option<u64> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let sizes = LAUNCHERS.iter().map(|(name, _)| *name);
+    sizes
+        .filter_map(|name| number(variable(name)))
+        .next()
+        .or_else(|| step_tasks(variable))
+}
+
 /// Compares the size of the world with what launchers say in the environment.
 pub fn check(size: usize, variable: impl Fn(&str) -> Option<String> + Copy) -> Result<()> {
     let size = size as u64;

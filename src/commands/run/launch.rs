@@ -131,15 +131,10 @@ fn refuse(error: &Error) -> ExitCode {
 /// a launcher, once.
 pub fn explain_usage(error: &clap::Error) -> ExitCode {
     let code = ExitCode::from(error.exit_code() as u8);
-    let Some(rank) = launcher::promised_rank() else {
+    if launcher::promised_rank().is_none() {
         let _ = error.print();
         return code;
-    };
-    let world = match World::initialize() {
-        Ok(world) => world,
-        Err(error) => return refuse(&error),
-    };
-    // The others come here for the same reason, or to their first agreement in `run`.
+    }
     let line = error.to_string();
     let line = line.lines().next().unwrap_or_default();
     let line = match error.kind() {
@@ -148,12 +143,38 @@ pub fn explain_usage(error: &clap::Error) -> ExitCode {
         }
         _ => line.trim_start_matches("error: "),
     };
+    join_the_others(line, || {
+        let _ = error.print();
+    })
+    .unwrap_or(code)
+}
+
+/// A verb that runs alone was started by a launcher: of many ranks the first does it. Where the others were started for
+/// something else, they wait for this rank: it comes to tell them, or both would wait for ever.
+///
+/// The exit code of this rank when it has nothing to do.
+pub fn refuse_company() -> Option<ExitCode> {
+    if launcher::promised_size()? < 2 {
+        return None;
+    }
+    let line = "was started for a verb that runs alone, the others not";
+    let idle = launcher::promised_rank() != Some(0);
+    join_the_others(line, || {}).or(idle.then_some(ExitCode::SUCCESS))
+}
+
+/// Comes to the first agreement of all ranks with what keeps this one from `run`. Where it is the same on all, rank 0
+/// speaks; otherwise it is an error.
+fn join_the_others(line: &str, speak: impl FnOnce()) -> Option<ExitCode> {
+    let world = match World::initialize() {
+        Ok(world) => world,
+        Err(error) => return Some(refuse(&error)),
+    };
     let mut ranks = world.ranks();
     let shared = together(&mut ranks, Err::<(), _>(Error::usage(line))).err();
     let shared = shared.filter(|shared| shared.message != line);
-    if shared.is_none() && rank == 0 {
-        let _ = error.print();
+    if shared.is_none() && ranks.rank() == 0 {
+        speak();
     }
     meet(&mut ranks, shared.as_ref());
-    shared.map_or(code, |shared| ExitCode::from(shared.exit_code()))
+    shared.map(|shared| ExitCode::from(shared.exit_code()))
 }
