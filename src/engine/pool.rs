@@ -108,6 +108,11 @@ impl Pool {
         }
     }
 
+    /// Takes no interest any more in what was handed out: it is dropped when it comes back.
+    pub fn forget(&mut self) {
+        self.in_hand.clear();
+    }
+
     /// The next batch that comes back within `patience`, with the frames that were asked for.
     pub fn receive(&mut self, patience: Duration) -> Result<Option<(FrameSet, Batch)>> {
         let deadline = Instant::now() + patience;
@@ -127,6 +132,17 @@ impl Pool {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(None),
             }
         }
+    }
+
+    /// How long the frame that was begun first has been in hand.
+    pub fn longest_in_hand(&self) -> Duration {
+        let now = self.origin.elapsed().as_nanos() as u64;
+        let begun = self
+            .views
+            .iter()
+            .map(|view| view.begun.load(Ordering::Acquire));
+        let longest = begun.filter(|at| *at > 0).map(|at| now.saturating_sub(at));
+        Duration::from_nanos(longest.max().unwrap_or(0))
     }
 
     /// Asks the workers to come back after the frame they have in hand.

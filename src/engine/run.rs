@@ -11,12 +11,17 @@ use std::time::{Duration, Instant};
 use crate::domain::calculator::Factory;
 use crate::domain::error::{Error, Kind, Result};
 use crate::planning::frame_set::FrameSet;
+use crate::planning::partition::{EqualShares, Partition};
+use crate::planning::reserve::Reserve;
 use crate::planning::status::Status;
 
 use super::commit::{Ready, Rows};
 use super::desk::Desk;
-use super::ports::{Clock, Observer, Ranks, Sink, Source, Stop, Trouble, Verdict, Vote};
+use super::ports::{
+    Clock, More, Observer, Ranks, Sink, Source, Stop, Stopping, Trouble, Verdict, Vote,
+};
 use super::summary::{Ending, Progress, RankSummary, Summary};
+use super::together::on_first_rank;
 
 /// What the loop has to know.
 #[derive(Clone, Debug)]
@@ -29,14 +34,25 @@ pub struct Settings {
     pub max_memory: u64,
     /// Most bytes of results in one collective write of one rank (some MPI-IO layers fail above 2 GiB).
     pub slab: u64,
-    /// When to begin to stop, on the run's clock.
-    pub deadline: Option<Duration>,
-    /// How long frames in hand may go on after a call to stop.
+    /// When the job will be ended.
+    pub deadline: Option<Deadline>,
+    /// How long frames in hand may go on after a signal, at most.
     pub grace: Duration,
     /// How long one frame may take.
     pub frame_timeout: Option<Duration>,
     /// Stop with an error after this many failed frames of the whole job.
     pub max_failures: Option<u64>,
+    /// Several jobs fill the result: the sink says which frames are this one's, lease after lease.
+    pub shared: bool,
+}
+
+/// When the job will be ended from outside, on the run's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// The end.
+    pub end: Duration,
+    /// Begin to stop so long before; `None`: as long as frames and commits have been seen to take.
+    pub before: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -50,6 +66,7 @@ impl Default for Settings {
             grace: Duration::from_secs(20),
             frame_timeout: None,
             max_failures: None,
+            shared: false,
         }
     }
 }
@@ -70,6 +87,8 @@ pub struct Ports<'a> {
     pub interrupt: &'a dyn Fn() -> Stop,
 }
 
+/// Batch systems send SIGKILL so long after their first signal (SLURM's default `KillWait`).
+const KILL_WAIT: Duration = Duration::from_secs(30);
 /// Shortest and longest time between two agreements of an undisturbed run.
 const PULSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
 /// Evaluates the frames `share` of this rank (the shares of all ranks together are `planned` frames) and
@@ -96,6 +115,12 @@ pub fn run(
             ..Progress::default()
         },
         committed_at: Duration::ZERO,
+        leased: 0,
+        complete: false,
+        longest: Duration::ZERO,
+        longest_commit: None,
+        urgency: Stop::No,
+        stop_by: None,
     }
     .run()
 }
@@ -110,22 +135,28 @@ struct Coordinator<'a> {
     rows: Rows,
     progress: Progress,
     committed_at: Duration,
+    /// Frames of the lease, of all ranks, that are not committed.
+    leased: u64,
+    /// Of the frames that are shared none is left.
+    complete: bool,
+    /// The longest frame of any rank, as of the last agreement.
+    longest: Duration,
+    longest_commit: Option<Duration>,
+    /// How urgently the run is stopping, and when frames in hand are abandoned.
+    urgency: Stop,
+    stop_by: Option<Duration>,
 }
 
 impl Coordinator<'_> {
     fn run(mut self) -> Result<Summary> {
         let mut pulse = PULSE.0;
-        let mut stop_by: Option<Duration> = None;
         loop {
             self.work_until_there_is_something_to_say(pulse);
             pulse = (pulse * 2).min(PULSE.1);
             self.observer.pulse(self.desk.evaluated);
             let verdict = self.agree()?;
-            if verdict.stop > Stop::No && stop_by.is_none() {
-                stop_by = Some(self.clock.now() + self.desk.settings.grace);
-                self.desk.stopping = true;
-                self.call_workers_back();
-            }
+            self.longest = self.longest.max(Duration::from_micros(verdict.longest));
+            self.heed(verdict.stop);
             // A rank may still be waiting for long frames; their results are given up when patience ends.
             let now = verdict.stop == Stop::Now || verdict.trouble.is_some();
             let ending = !verdict.busy || now;
@@ -140,9 +171,14 @@ impl Coordinator<'_> {
                 return Err(self.end_with(error));
             }
             if ending {
-                return self.finish();
+                if !self.desk.settings.shared || now || self.desk.stopping || !self.more()? {
+                    return self.finish();
+                }
+                if self.leased > 0 {
+                    pulse = PULSE.0;
+                }
             }
-            if stop_by.is_some_and(|by| self.clock.now() >= by) {
+            if self.stop_by.is_some_and(|by| self.clock.now() >= by) {
                 self.desk.pool = None;
             }
         }
@@ -170,15 +206,14 @@ impl Coordinator<'_> {
         let due = self.clock.now() >= self.committed_at + self.desk.settings.checkpoint_interval;
         let since = self.clock.now().saturating_sub(self.committed_at);
         let full = self.desk.memory_is_full() || self.desk.round_is_full(since);
-        let past_deadline = self
-            .desk
-            .settings
-            .deadline
-            .is_some_and(|d| self.clock.now() >= d);
-        let walltime = if past_deadline {
-            Stop::InGoodOrder
-        } else {
-            Stop::No
+        let longest = self.desk.longest_frame();
+        let walltime = match self.desk.settings.deadline {
+            Some(Deadline { end, before }) => {
+                let reserve = before.unwrap_or_else(|| self.reserve(end, longest).total());
+                let near = self.clock.now() + reserve >= end;
+                if near { Stop::AtWalltime } else { Stop::No }
+            }
+            None => Stop::No,
         };
         Vote {
             trouble: self.desk.error.as_ref().map_or(Trouble::No, |(t, _)| *t),
@@ -187,7 +222,44 @@ impl Coordinator<'_> {
             busy: self.desk.busy(),
             messages: self.desk.ready.has_messages(),
             slabs: 0,
+            longest: longest.as_micros() as u64,
         }
+    }
+
+    /// What has to be kept before `end`, where `longest` is the longest frame of this rank.
+    fn reserve(&self, end: Duration, longest: Duration) -> Reserve {
+        Reserve::measured(longest.max(self.longest), self.longest_commit, end)
+    }
+
+    /// Begins to stop, or makes more haste.
+    fn heed(&mut self, stop: Stop) {
+        if stop <= self.urgency {
+            return;
+        }
+        self.urgency = stop;
+        let now = self.clock.now();
+        let (by, why) = match (stop, self.desk.settings.deadline) {
+            (Stop::AtWalltime, Some(Deadline { end, before })) => {
+                let reserve = self.reserve(end, Duration::ZERO);
+                let tail = before.map_or(reserve.tail(), |before| reserve.tail().min(before / 2));
+                let why = Stopping::Walltime {
+                    left: end.saturating_sub(now),
+                    reserve: before.is_none().then_some(reserve),
+                };
+                (end.saturating_sub(tail), why)
+            }
+            (Stop::Now, _) => (now, Stopping::AtOnce),
+            _ => {
+                let commit = 2 * self.longest_commit.unwrap_or_default();
+                let grace = KILL_WAIT.saturating_sub(commit + Duration::from_secs(2));
+                let grace = self.desk.settings.grace.min(grace);
+                (now + grace, Stopping::Asked(grace))
+            }
+        };
+        self.stop_by = Some(self.stop_by.map_or(by, |earlier| earlier.min(by)));
+        self.desk.stopping = true;
+        self.call_workers_back();
+        self.observer.stopping(why);
     }
 
     fn agree(&mut self) -> Result<Verdict> {
@@ -253,12 +325,19 @@ impl Coordinator<'_> {
         self.desk.spare.extend(ready.drain());
         self.desk.committing = 0;
         self.desk.last_commit = begun.elapsed();
+        if verdict.slabs > 0 {
+            self.longest_commit = self.longest_commit.max(Some(begun.elapsed()));
+        }
         self.desk.summary.committing += begun.elapsed().as_secs_f64();
         self.committed_at = self.clock.now();
         Ok(())
     }
 
     fn write(&mut self, ready: &Ready, verdict: Verdict) -> Result<()> {
+        if self.desk.settings.shared && !self.turn()? {
+            self.discard();
+            return Ok(());
+        }
         let begin = self.sink.begin();
         self.step(begin)?;
         for slab in 0..verdict.slabs as usize {
@@ -285,8 +364,57 @@ impl Coordinator<'_> {
         self.count();
         let recorded = self.sink.record(&self.progress);
         self.step(recorded)?;
+        if self.desk.settings.shared {
+            // The record too is on the disk before another job writes.
+            let synced = self.sink.sync();
+            self.step(synced)?;
+            let ended = self.sink.end();
+            self.step(ended)?;
+        }
         self.observer.committed(&self.progress);
         Ok(())
+    }
+
+    /// Waits, where several jobs share the result, until it is this one's turn to write. False when another job has
+    /// taken its frames.
+    fn turn(&mut self) -> Result<bool> {
+        let desk = &mut self.desk;
+        let turn = self
+            .sink
+            .turn(&mut || desk.work(Duration::from_micros(500)));
+        let lost = matches!(turn, Ok(false));
+        self.step(turn.map(|_| ()))?;
+        Ok(self
+            .ranks
+            .tell(0, if lost { "lost" } else { "" })
+            .is_empty())
+    }
+
+    fn discard(&mut self) {
+        self.desk.forget();
+        self.progress.planned -= self.leased;
+        self.leased = 0;
+    }
+
+    /// Asks for more frames of a shared result; false when all are done.
+    fn more(&mut self) -> Result<bool> {
+        let sink = &mut self.sink;
+        let more = on_first_rank(self.ranks, || sink.more())?;
+        let told = more.map_or_else(String::new, |more| more.encode());
+        match More::decode(&self.ranks.tell(0, &told)) {
+            More::Nothing => {
+                self.complete = true;
+                Ok(false)
+            }
+            More::Wait => Ok(true),
+            More::Frames(frames) => {
+                self.leased = frames.len();
+                self.progress.planned += frames.len();
+                let (rank, size) = (self.ranks.rank(), self.ranks.size());
+                self.desk.pending = EqualShares.share(&frames, rank, size);
+                Ok(true)
+            }
+        }
     }
 
     fn count(&mut self) {
@@ -297,6 +425,7 @@ impl Coordinator<'_> {
         for (status, n) in Status::ALL.into_iter().zip(sums) {
             self.progress.committed.add(status, n as u64);
         }
+        self.leased = self.leased.saturating_sub(sums.iter().sum::<f64>() as u64);
         self.progress.commits += 1;
         self.progress.elapsed = self.clock.now();
     }
@@ -340,6 +469,12 @@ impl Coordinator<'_> {
     }
 
     fn record_end(&mut self, ending: Ending) -> Result<()> {
+        // An orphan must not even write its record, and nobody writes out of turn.
+        let desk = &mut self.desk;
+        let settled = self
+            .sink
+            .settle(&mut || desk.work(Duration::from_micros(500)));
+        self.step(settled)?;
         self.progress.ended = Some(ending);
         self.progress.elapsed = self.clock.now();
         let recorded = self.sink.record(&self.progress);
@@ -349,7 +484,8 @@ impl Coordinator<'_> {
     }
 
     fn finish(mut self) -> Result<Summary> {
-        let done = self.progress.committed.total() == self.progress.planned;
+        let all = self.progress.committed.total() == self.progress.planned;
+        let done = all && (self.complete || !self.desk.settings.shared);
         let ending = if done { Ending::Done } else { Ending::Stopped };
         self.record_end(ending)?;
         let ranks = self.ranks.gather(&self.desk.summary.to_row());

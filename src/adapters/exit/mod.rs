@@ -31,11 +31,16 @@ pub fn at_once(code: i32) -> ! {
     signal_hook::low_level::exit(code)
 }
 
+/// What stands in front of this rank's errors; empty before it is known, and where there is one rank.
+pub fn name() -> &'static str {
+    NAME.get().map_or("", String::as_str)
+}
+
 extern "C" fn explain() {
     if LEAVING.load(Ordering::Acquire) {
         return;
     }
-    let name = NAME.get().map_or("", String::as_str);
+    let name = name();
     eprintln!(
         "error: {name}the calculator ended the process (exit, or stop in Fortran); all ranks end; what was committed is \
          safe, run the same command again"

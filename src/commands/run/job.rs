@@ -4,17 +4,18 @@ use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::adapters::cores;
+use crate::adapters::guard::Guard;
 use crate::adapters::hdf5::fingerprint::glance;
 use crate::adapters::hdf5::history::Run;
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::sink::ResultSink;
-use crate::adapters::lock::{self, Lock};
+use crate::adapters::lock;
 use crate::adapters::mpi::{self, MpiRanks, RawCommunicator, RawInfo, World};
 use crate::adapters::signals::Signals;
 use crate::commands::table::plural;
 use crate::domain::error::{Error, Kind, Result};
-use crate::engine::ports::{Clock, Ranks};
-use crate::engine::run::{Ports, Settings, run as run_engine};
+use crate::engine::ports::{Clock, Ranks, Sink};
+use crate::engine::run::{Deadline, Ports, Settings, run as run_engine};
 use crate::engine::summary::{Ending, Summary};
 use crate::engine::together::{on_first_rank, same_everywhere, together};
 use crate::planning::frame_set::FrameSet;
@@ -23,7 +24,7 @@ use crate::planning::partition::{EqualShares, Partition};
 use super::birth::{close, give_birth};
 use super::config::RunConfig;
 use super::deadline::deadline;
-use super::ending::{nothing_to_do, report};
+use super::ending::{self, nothing_to_do, report};
 use super::existing;
 use super::prepare::{Job, prepare};
 use super::watch::Watch;
@@ -80,30 +81,39 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     same_everywhere(ranks, ("inputs", ONE_FILE), &seen)?;
     let selected = together(ranks, select(config, input.frames()))?;
     let info = together(ranks, mpi::info(&config.hints))?;
-    let prepared = on_first_rank(ranks, || prepare(config, &mut input, &selected))?;
-    let (first, job) = match prepared {
+    let size = ranks.size();
+    let prepared = on_first_rank(ranks, || prepare(setting, size, &mut input, &selected))?;
+    let (first, job) = match prepared.flatten() {
         Some((first, job)) => (Some(first), job.encode()),
         None => (None, String::new()),
     };
-    let job = Job::decode(&ranks.tell(0, &job))
-        .ok_or_else(|| Error::failure("rank 0 sent an unreadable job"));
+    let job = ranks.tell(0, &job);
+    if job.is_empty() {
+        // A signal came while other jobs that share the result kept this one waiting.
+        return Ok(Outcome::Stopped);
+    }
+    let job = Job::decode(&job).ok_or_else(|| Error::failure("rank 0 sent an unreadable job"));
     let job = together(ranks, job)?;
     let file = (setting.world.raw(), info);
     if job.created {
         let attributes = first.as_ref().map(|f| &f.attributes);
         give_birth(config, file, ranks, attributes)?;
     }
-    let lock = first.map(|f| f.lock);
+    let guard = first.map(|f| f.guard);
     let summary = if job.pending.is_empty() {
         nothing_to_do(ranks.size())
     } else {
         let intent = existing::intent(config, &selected);
         let deadline = deadline(setting, ranks)?;
-        let sink = open_sink(setting, ranks, file, lock, &job, intent)?;
+        let sink = open_sink(setting, ranks, file, guard, &job, intent)?;
         compute(setting, ranks, sink, input, &job, deadline)?
     };
-    on_first_rank(ranks, || report(setting, &selected, &job, &summary))?;
-    let troubled = job.troubled + summary.progress.committed.troubled();
+    let counted = on_first_rank(ranks, || {
+        report(setting, &selected, &job, &summary)?;
+        ending::troubled(config, &selected, &job, &summary)
+    })?;
+    let told = ranks.tell(0, &counted.map_or_else(String::new, |n| n.to_string()));
+    let troubled: u64 = told.parse().unwrap_or(0);
     Ok(match (summary.ending, troubled) {
         (Ending::Stopped | Ending::Failed, _) => Outcome::Stopped,
         (Ending::Done, 0) => Outcome::Completed,
@@ -126,7 +136,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
     );
     same_everywhere(ranks, ("programs", SAME), &program)?;
     let arguments = format!(
-        "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} verify {} interval {:?} memory {} io {:?} hints {:?} \
+        "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} share {:?} verify {} interval {:?} memory {} io {:?} hints {:?} \
          threads {:?} timeout {:?} failures {:?} geometry {:?} walltime {:?} before {:?}",
         config.input.display(),
         config.result.display(),
@@ -138,6 +148,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
         config.chunk,
         config.overwrite,
         config.retry,
+        config.share,
         config.verify_on_resume,
         config.checkpoint_interval,
         config.max_memory,
@@ -170,7 +181,7 @@ fn open_sink(
     setting: &Setting<'_>,
     ranks: &mut MpiRanks,
     file: (RawCommunicator, Option<RawInfo>),
-    lock: Option<Lock>,
+    guard: Option<Guard>,
     job: &Job,
     intent: String,
 ) -> Result<ResultSink> {
@@ -191,7 +202,7 @@ fn open_sink(
         &setting.config.result,
         file,
         setting.config.transfer,
-        lock,
+        guard,
         run,
     );
     // Dropping a sink closes it, which is collective: not before all ranks have one.
@@ -206,7 +217,7 @@ fn compute(
     mut sink: ResultSink,
     mut input: Input,
     job: &Job,
-    deadline: Option<Duration>,
+    deadline: Option<Deadline>,
 ) -> Result<Summary> {
     let config = setting.config;
     let settings = Settings {
@@ -216,10 +227,11 @@ fn compute(
         deadline,
         frame_timeout: config.frame_timeout,
         max_failures: config.max_failures,
+        shared: config.share.is_some(),
         ..Settings::default()
     };
-    let planned = job.pending.len();
-    let share = EqualShares.share(&job.pending, ranks.rank(), ranks.size());
+    let mut planned = job.pending.len();
+    let mut share = EqualShares.share(&job.pending, ranks.rank(), ranks.size());
     tracing::debug!(
         frames = share.len(),
         threads = settings.threads,
@@ -237,9 +249,14 @@ fn compute(
         );
     }
     let mut watch = Watch::new(config.progress, ranks.rank() == 0, planned, share.len());
+    if settings.shared {
+        // Frames come in leases; others may open the file now.
+        (share, planned) = (FrameSet::empty(), 0);
+        sink.end()?;
+    }
     let name = ranks.name();
     let ports = Ports {
-        ranks,
+        ranks: &mut *ranks,
         source: &mut input,
         sink: &mut sink,
         clock: &WallClock(setting.started),
@@ -248,10 +265,19 @@ fn compute(
     };
     let summary = run_engine(&settings, &config.factory, share, planned, ports);
     watch.finish();
-    // All ranks left the loop with the same outcome, so all of them close, or none.
-    match &summary {
-        Err(error) if matches!(error.kind, Kind::Abandoned | Kind::Alone) => sink.abandon(),
-        _ => close(sink.close(), &config.result, &name),
+    // All ranks left the loop with the same outcome, so all of them close, or none; and HDF5 writes at close.
+    if matches!(&summary, Err(e) if matches!(e.kind, Kind::Abandoned | Kind::Alone)) {
+        sink.abandon();
+        return summary;
     }
+    if let Err(error) = on_first_rank(ranks, || sink.settle(&mut || ())) {
+        sink.abandon();
+        let error = match error.kind {
+            Kind::Alone => error,
+            _ => error.abandoned(),
+        };
+        return summary.and(Err(error));
+    }
+    close(sink.close(), &config.result, &name);
     summary
 }
