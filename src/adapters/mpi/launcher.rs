@@ -34,10 +34,9 @@ pub fn promised_rank() -> Option<usize> {
 /// How many ranks the launcher started; `None` without one.
 pub fn promised_size() -> Option<u64> {
     let variable = |name: &str| std::env::var(name).ok();
-    let sizes = LAUNCHERS.iter().map(|(name, _)| *name);
-    sizes
-        .filter_map(|name| number(variable(name)))
-        .next()
+    LAUNCHERS
+        .iter()
+        .find_map(|(name, _)| number(variable(name)))
         .or_else(|| step_tasks(variable))
 }
 
@@ -69,7 +68,7 @@ fn step_tasks(variable: impl Fn(&str) -> Option<String>) -> Option<u64> {
     number(variable("SLURM_STEP_NUM_TASKS")).filter(|_| !special)
 }
 
-/// Whether SLURM itself brought this process and MPI together: its PMIx names its spaces so.
+/// Whether SLURM itself brought this process and MPI together: its plugin names its spaces so.
 fn by_slurm(variable: impl Fn(&str) -> Option<String>) -> bool {
     variable("PMIX_NAMESPACE").is_none_or(|space| space.starts_with("slurm."))
 }

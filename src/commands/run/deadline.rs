@@ -30,12 +30,11 @@ pub(super) fn deadline(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Op
     };
     let Some(end) = end else { return Ok(None) };
     let left = end.saturating_sub(started.elapsed());
-    match config.stop_before {
-        Some(before) => tracing::info!("walltime ends in {left:.0?}; stopping {before:.0?} before"),
-        None => tracing::info!(
-            "walltime ends in {left:.0?}; stopping before as long as the longest frame and a commit take"
-        ),
-    }
+    let before = config.stop_before.map_or_else(
+        || "before as long as the longest frame and a commit take".to_owned(),
+        |before| format!("{before:.0?} before"),
+    );
+    tracing::info!("walltime ends in {left:.0?}; stopping {before}");
     Ok(Some(Deadline {
         end,
         before: config.stop_before,

@@ -21,11 +21,13 @@ use super::job::{self, Outcome, Setting};
 /// Runs the verb on every rank of the job.
 pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
     let started = Instant::now();
+    // Before MPI, so that a signal during its start is heard afterwards.
+    let signals = Signals::listen();
     let world = match World::initialize() {
         Ok(world) => world,
         Err(error) => return refuse(&error),
     };
-    let outcome = run(args, talk, &world, started);
+    let outcome = run(args, talk, &world, signals, started);
     meet(&mut world.ranks(), outcome.as_ref().err());
     match &outcome {
         Err(error) if error.kind == Kind::Abandoned || open_objects() > 0 => leave(error),
@@ -79,7 +81,13 @@ fn meet(ranks: &mut MpiRanks, error: Option<&Error>) {
     ranks.barrier();
 }
 
-fn run(args: &RunArgs, talk: &Talk, world: &World, started: Instant) -> Result<Outcome> {
+fn run(
+    args: &RunArgs,
+    talk: &Talk,
+    world: &World,
+    signals: Result<Signals>,
+    started: Instant,
+) -> Result<Outcome> {
     let mut ranks = world.ranks();
     let rank = ranks.rank();
     let args = together(&mut ranks, args.with_job_file())?;
@@ -93,7 +101,7 @@ fn run(args: &RunArgs, talk: &Talk, world: &World, started: Instant) -> Result<O
     // Every line of this rank carries its number.
     let span = tracing::error_span!("rank", rank);
     let _entered = span.enter();
-    let signals = together(&mut ranks, Signals::listen())?;
+    let signals = together(&mut ranks, signals)?;
     let config = together(&mut ranks, RunConfig::new(args))?;
     let setting = Setting {
         config: &config,
