@@ -233,6 +233,16 @@ impl Member {
             return Ok(More::Wait);
         }
         let claim = self.claim_locked(undone);
+        // Stopped for long, and taken for dead, anywhere in between: what was claimed may be another job's by now.
+        let claim = match self.check() {
+            Ok(()) => claim,
+            Err(_) => {
+                let _ = fs::remove_file(&self.file);
+                self.asked = None;
+                self.say_lost();
+                Ok(More::Wait)
+            }
+        };
         self.release();
         claim
     }
@@ -350,7 +360,7 @@ impl Member {
 
     fn say_lost(&mut self) -> bool {
         tracing::warn!(
-            "{}: this job showed no life for so long that others have taken its frames; what it has not committed is discarded",
+            "{}: this job showed no life for so long that others have taken its frames; what it has not committed of them is discarded",
             self.result.display()
         );
         self.claimed = None;
