@@ -36,6 +36,9 @@ pub fn main() -> ExitCode {
         // `run` says its errors itself: on one rank of many.
         Verb::Run(args) => return run::launch::execute(args, &cli.talk),
         verb => {
+            if let Some(code) = run::launch::refuse_company() {
+                return code;
+            }
             logging::start(&cli.talk, None, None);
             match verb {
                 Verb::Import(args) => import::execute(args).map(|()| ExitCode::SUCCESS),

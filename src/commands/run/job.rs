@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::adapters::cores;
 use crate::adapters::guard::Guard;
+use crate::adapters::hdf5::fingerprint::glance;
 use crate::adapters::hdf5::history::Run;
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::sink::ResultSink;
@@ -14,7 +15,7 @@ use crate::adapters::signals::Signals;
 use crate::commands::table::plural;
 use crate::domain::error::{Error, Kind, Result};
 use crate::engine::ports::{Clock, Ranks, Sink};
-use crate::engine::run::{Ports, Settings, run as run_engine};
+use crate::engine::run::{Deadline, Ports, Settings, run as run_engine};
 use crate::engine::summary::{Ending, Summary};
 use crate::engine::together::{on_first_rank, same_everywhere, together};
 use crate::planning::frame_set::FrameSet;
@@ -77,6 +78,8 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     let config = setting.config;
     agree_on_program(config, ranks)?;
     let mut input = together(ranks, Input::open(&config.input, config.key.as_deref()))?;
+    let seen = together(ranks, glance(&mut input))?;
+    same_everywhere(ranks, ("inputs", ONE_FILE), &seen)?;
     let selected = together(ranks, select(config, input.frames()))?;
     let info = together(ranks, mpi::info(&config.hints))?;
     let size = ranks.size();
@@ -119,6 +122,8 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     })
 }
 
+/// What to do when ranks see different files.
+const ONE_FILE: &str = "give a path that is the same file on every node";
 /// What to do when ranks differ.
 const SAME: &str = "start all ranks with the same command and program";
 
@@ -213,7 +218,7 @@ fn compute(
     mut sink: ResultSink,
     mut input: Input,
     job: &Job,
-    deadline: Option<Duration>,
+    deadline: Option<Deadline>,
 ) -> Result<Summary> {
     let config = setting.config;
     let settings = Settings {
