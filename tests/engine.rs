@@ -16,6 +16,7 @@ use framewise::domain::calculators::null::Null;
 use framewise::domain::checksum::checksum;
 use framewise::domain::error::Result;
 use framewise::domain::frame::Frame;
+use framewise::engine::journal::{Hand, Journal, NoJournal};
 use framewise::engine::ports::Stop;
 use framewise::engine::run::{Ports, Settings, run};
 use framewise::engine::summary::{Ending, Summary};
@@ -39,6 +40,8 @@ struct Job {
     source: fn(usize) -> Generated,
     fails: Option<(usize, Step, usize)>,
     interrupt: Arc<dyn Fn(usize) -> Stop + Send + Sync>,
+    journal: Arc<dyn Journal>,
+    suspects: Vec<FrameSet>,
 }
 
 impl Default for Job {
@@ -55,6 +58,8 @@ impl Default for Job {
             source: |_| Generated::default(),
             fails: None,
             interrupt: Arc::new(|_| Stop::No),
+            journal: Arc::new(NoJournal),
+            suspects: Vec::new(),
         }
     }
 }
@@ -107,15 +112,17 @@ impl Job {
             clock: &Watch(Instant::now()),
             observer: &mut Nobody,
             interrupt: &interrupt,
+            journal: &self.journal,
         };
-        let share = EqualShares.share(&self.frames, rank, size);
-        run(
-            &self.settings,
-            &self.factory,
-            share,
-            self.frames.len(),
-            ports,
-        )
+        let share_of = |frames: &FrameSet| EqualShares.share(frames, rank, size);
+        let settings = Settings {
+            suspects: self.suspects.iter().map(share_of).collect(),
+            ..self.settings.clone()
+        };
+        let later: u64 = self.suspects.iter().map(FrameSet::len).sum();
+        let planned = self.frames.len() + later;
+        let share = share_of(&self.frames);
+        run(&settings, &self.factory, share, planned, ports)
     }
 }
 

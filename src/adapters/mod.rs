@@ -9,6 +9,7 @@ pub mod cores;
 pub mod environment;
 pub mod extxyz;
 pub mod hdf5;
+pub mod journal;
 pub mod lock;
 pub mod machine;
 pub mod mpi;

@@ -15,6 +15,7 @@ use crate::planning::status::Status;
 
 use super::commit::{Ready, Rows};
 use super::desk::Desk;
+use super::journal::Journal;
 use super::ports::{Clock, Observer, Ranks, Sink, Source, Stop, Trouble, Verdict, Vote};
 use super::summary::{Ending, Progress, RankSummary, Summary};
 
@@ -37,6 +38,9 @@ pub struct Settings {
     pub frame_timeout: Option<Duration>,
     /// Stop with an error after this many failed frames of the whole job.
     pub max_failures: Option<u64>,
+    /// Frames of this rank that may end the process: sets that are computed one after the other, after all others of
+    /// all ranks are committed, one frame at a time and each committed before the next. As many on every rank.
+    pub suspects: Vec<FrameSet>,
 }
 
 impl Default for Settings {
@@ -50,6 +54,7 @@ impl Default for Settings {
             grace: Duration::from_secs(20),
             frame_timeout: None,
             max_failures: None,
+            suspects: Vec::new(),
         }
     }
 }
@@ -68,11 +73,13 @@ pub struct Ports<'a> {
     pub observer: &'a mut dyn Observer,
     /// Signals received by this process.
     pub interrupt: &'a dyn Fn() -> Stop,
+    /// What remembers the frames in hand.
+    pub journal: &'a Arc<dyn Journal>,
 }
 
 /// Shortest and longest time between two agreements of an undisturbed run.
 const PULSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
-/// Evaluates the frames `share` of this rank (the shares of all ranks together are `planned` frames) and
+/// Evaluates the frames `share` of this rank and its suspects (those of all ranks together are `planned` frames) and
 /// commits them. Collective. On an error every rank returns the same message.
 #[allow(clippy::needless_pass_by_value)] // the ports belong to this run
 pub fn run(
@@ -82,7 +89,7 @@ pub fn run(
     planned: u64,
     ports: Ports<'_>,
 ) -> Result<Summary> {
-    let desk = Desk::new(settings, factory, share, ports.source);
+    let desk = Desk::new(settings, factory, ports.journal, share, ports.source);
     Coordinator {
         desk,
         ranks: ports.ranks,
@@ -90,6 +97,7 @@ pub fn run(
         clock: ports.clock,
         observer: ports.observer,
         interrupt: ports.interrupt,
+        journal: ports.journal.as_ref(),
         rows: Rows::default(),
         progress: Progress {
             planned,
@@ -107,6 +115,7 @@ struct Coordinator<'a> {
     clock: &'a dyn Clock,
     observer: &'a mut dyn Observer,
     interrupt: &'a dyn Fn() -> Stop,
+    journal: &'a dyn Journal,
     rows: Rows,
     progress: Progress,
     committed_at: Duration,
@@ -136,7 +145,10 @@ impl Coordinator<'_> {
                 return Err(self.tell_error(verdict));
             }
             self.check_failures()?;
-            if ending {
+            if ending && !now && !self.desk.stopping && self.desk.next_suspects() {
+                self.journal.careful();
+                pulse = PULSE.0;
+            } else if ending {
                 return self.finish();
             }
             if stop_by.is_some_and(|by| self.clock.now() >= by) {
@@ -180,7 +192,7 @@ impl Coordinator<'_> {
         Vote {
             trouble: self.desk.error.as_ref().map_or(Trouble::No, |(t, _)| *t),
             stop: walltime.max((self.interrupt)()),
-            commit: !self.desk.ready.is_empty() && (due || full),
+            commit: !self.desk.ready.is_empty() && (due || full || self.desk.careful),
             busy: self.desk.busy(),
             messages: self.desk.ready.has_messages(),
             slabs: 0,
@@ -236,7 +248,9 @@ impl Coordinator<'_> {
         };
         let verdict = self.agree_on(vote);
         if verdict.slabs > 0 {
+            self.journal.committing(ready.hull());
             self.write(&ready, verdict)?;
+            self.journal.committed();
         }
         self.desk.spare.extend(ready.drain());
         self.desk.committing = 0;

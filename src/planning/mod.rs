@@ -4,3 +4,4 @@ pub mod frame_set;
 pub mod partition;
 pub mod selection;
 pub mod status;
+pub mod suspects;

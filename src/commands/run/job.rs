@@ -1,12 +1,14 @@
 //! The life of a run: start, create or resume, rounds, stop (see the contract's "Life of a run").
 
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::adapters::cores;
 use crate::adapters::hdf5::history::Run;
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::sink::ResultSink;
+use crate::adapters::journal::Stripe;
 use crate::adapters::lock::{self, Lock};
 use crate::adapters::mpi::{self, MpiRanks, RawCommunicator, RawInfo, World};
 use crate::adapters::signals::Signals;
@@ -18,12 +20,14 @@ use crate::engine::summary::{Ending, Summary};
 use crate::engine::together::{on_first_rank, same_everywhere, together};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::partition::{EqualShares, Partition};
+use crate::planning::suspects::Tallies;
 
 use super::birth::{close, give_birth};
 use super::config::RunConfig;
 use super::deadline::deadline;
 use super::ending::{nothing_to_do, report};
 use super::existing;
+use super::poison;
 use super::prepare::{Job, prepare};
 use super::watch::Watch;
 
@@ -89,14 +93,16 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
         let attributes = first.as_ref().map(|f| &f.attributes);
         give_birth(config, file, ranks, attributes)?;
     }
-    let lock = first.map(|f| f.lock);
-    let summary = if job.pending.is_empty() {
+    let (lock, tallies) = first.map(|f| (f.lock, f.journal)).unzip();
+    let summary = if job.planned() == 0 {
         nothing_to_do(ranks.size())
     } else {
         let intent = existing::intent(config, &selected);
         let deadline = deadline(setting, ranks)?;
+        let journal = poison::begin(setting, ranks, tallies.as_ref())?;
         let sink = open_sink(setting, ranks, file, lock, &job, intent)?;
-        compute(setting, ranks, sink, input, &job, deadline)?
+        let told = (journal, tallies);
+        compute(setting, ranks, sink, input, &job, deadline, told)?
     };
     on_first_rank(ranks, || report(setting, &selected, &job, &summary))?;
     let troubled = job.troubled + summary.progress.committed.troubled();
@@ -170,7 +176,7 @@ fn open_sink(
     let run = Run {
         number: job.run_number,
         started: now.as_secs_f64() - setting.started.elapsed().as_secs_f64(),
-        planned: job.pending.len(),
+        planned: job.planned(),
         ranks: ranks.size(),
         threads: setting.threads(),
         host: lock::host(),
@@ -197,8 +203,18 @@ fn compute(
     mut input: Input,
     job: &Job,
     deadline: Option<Duration>,
+    (journal, tallies): (Arc<Stripe>, Option<(u64, Tallies)>),
 ) -> Result<Summary> {
     let config = setting.config;
+    let [rest, careful, solitary] = &job.pending;
+    let share_of = |frames: &FrameSet| EqualShares.share(frames, ranks.rank(), ranks.size());
+    // Nothing else is in hand anywhere while a solitary frame is computed.
+    let solitary = match ranks.rank() {
+        0 => solitary.clone(),
+        _ => FrameSet::empty(),
+    };
+    let suspects = vec![share_of(careful), solitary];
+    let share = share_of(rest);
     let settings = Settings {
         threads: setting.threads(),
         checkpoint_interval: config.checkpoint_interval,
@@ -206,10 +222,17 @@ fn compute(
         deadline,
         frame_timeout: config.frame_timeout,
         max_failures: config.max_failures,
+        suspects,
         ..Settings::default()
     };
-    let planned = job.pending.len();
-    let share = EqualShares.share(&job.pending, ranks.rank(), ranks.size());
+    let planned = job.planned();
+    let later = planned - rest.len();
+    if ranks.rank() == 0 && later > 0 {
+        tracing::warn!(
+            "{} in hand when the job died: computed last, one at a time",
+            plural(later, "frame")
+        );
+    }
     tracing::debug!(
         frames = share.len(),
         threads = settings.threads,
@@ -234,9 +257,14 @@ fn compute(
         clock: &WallClock(setting.started),
         observer: &mut watch,
         interrupt: &|| setting.signals.wish(),
+        journal: &poison::port(&journal),
     };
     let summary = run_engine(&settings, &config.factory, share, planned, ports);
     watch.finish();
+    journal.leave();
+    if let (Ok(summary), Some((_, tallies))) = (&summary, &tallies) {
+        poison::end(config, tallies, job, summary.ending);
+    }
     // All ranks left the loop with the same outcome, so all of them close, or none.
     match &summary {
         Err(error) if error.kind == Kind::Abandoned => sink.abandon(),

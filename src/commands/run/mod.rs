@@ -2,7 +2,7 @@
 //!
 //! [`args`] is what was typed, [`config`] what it means, [`launch`] the start and end of an MPI job, [`job`] the life
 //! of a run: [`place`] where its result can be, `prepare` and [`existing`] what there is to do, `birth` of a new file,
-//! `deadline` when to stop, [`watch`] what is said meanwhile, `ending` what is said at the end.
+//! `poison` what frames have taken a run down, `deadline` when to stop, [`watch`] what is said meanwhile, `ending` what is said at the end.
 
 pub mod args;
 mod bar;
@@ -14,5 +14,6 @@ pub mod existing;
 pub mod job;
 pub mod launch;
 pub mod place;
+mod poison;
 mod prepare;
 pub mod watch;
