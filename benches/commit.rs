@@ -129,7 +129,7 @@ impl Job<'_> {
     fn prepare(&mut self, mut input: Input) {
         if self.first() {
             create::create(&self.result(), &mut input, Geometry::Link).expect("a result");
-            create::publish(&self.result()).expect("a result");
+            create::publish(&self.result(), &[]).expect("a result");
             let plain = File::create(self.folder.join("plain")).expect("a plain file");
             let megabyte = vec![1u8; 1 << 20];
             let length = self.frames * FRAME_BYTES as u64;
@@ -189,10 +189,12 @@ impl Job<'_> {
                 seconds[1 + k].push(self.timed(|| {
                     sink.write_results(&rows).expect("a write");
                     sink.sync().expect("a sync");
+                    sink.check_results(&rows).expect("what was written");
                 }));
                 states[k].push(self.timed(|| {
                     sink.write_status(&rows, false).expect("a write");
                     sink.sync().expect("a sync");
+                    sink.check_status(&rows, false).expect("what was written");
                 }));
                 sink.close().expect("a close");
             }

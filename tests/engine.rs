@@ -214,7 +214,9 @@ fn a_failing_step_on_any_rank_is_an_error_on_all_and_spoils_nothing() {
         Step::Begin,
         Step::Results,
         Step::Sync,
+        Step::CheckResults,
         Step::Status,
+        Step::CheckStatus,
         Step::Record,
     ] {
         for rank in 0..3 {

@@ -214,7 +214,7 @@ fn write_result(input: &Path, result: &Path) {
         Geometry::Copy,
     )
     .unwrap();
-    create::publish(result).unwrap();
+    create::publish(result, &[]).unwrap();
     let file = hdf5::File::open_rw(result).unwrap();
     let fill = |name: &str, value: &dyn Fn(usize) -> f64| {
         let dataset = file.dataset(name).unwrap();

@@ -56,7 +56,8 @@ pub fn execute(args: &ExportArgs) -> Result<()> {
         None => FrameSet::all(reader.n_frames()),
     };
     let completed = reader
-        .frames_with(&[Status::Completed])?
+        .states()?
+        .of(Status::Completed)
         .intersection(&selected);
     if completed.is_empty() {
         return Err(Error::failure(format!(

@@ -225,9 +225,10 @@ fn state(run: &Run) -> String {
 
 fn failures(reader: &ResultReader) -> Result<Vec<(u64, Status, String)>> {
     let mut list = Vec::new();
+    let states = reader.states()?;
     for status in [Status::NotConverged, Status::Failed] {
-        let frames = reader.frames_with(&[status])?;
-        let messages = reader.messages(&frames)?;
+        let frames = states.of(status);
+        let messages = reader.messages(frames)?;
         list.extend(
             frames
                 .iter()

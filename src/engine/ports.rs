@@ -26,6 +26,10 @@ pub trait Sink {
     fn write_status(&mut self, rows: &Rows, messages: bool) -> Result<()>;
     /// Returns when all that was written is on the disk.
     fn sync(&mut self) -> Result<()>;
+    /// After the sync: is on disk what [`write_results`](Self::write_results) was given? Not collective.
+    fn check_results(&mut self, rows: &Rows) -> Result<()>;
+    /// The same for [`write_status`](Self::write_status).
+    fn check_status(&mut self, rows: &Rows, messages: bool) -> Result<()>;
     /// Stores how far this run has come.
     fn record(&mut self, progress: &Progress) -> Result<()>;
 }

@@ -235,7 +235,7 @@ impl Coordinator<'_> {
         }
     }
 
-    /// Two phases: results, checksums, sync; only then states, sync.
+    /// Two phases: results, checksums, sync, read back; only then states, sync, read back.
     fn commit(&mut self) -> Result<()> {
         let begun = Instant::now();
         // What comes back from workers during the commit belongs to the next one.
@@ -268,9 +268,12 @@ impl Coordinator<'_> {
             self.desk.summary.bytes += result_bytes(&self.rows);
             let written = self.sink.write_results(&self.rows);
             self.step(written)?;
+            // A rank's rows may have been written by another one: only after its sync can they be looked at.
+            let synced = self.sink.sync();
+            self.step(synced)?;
+            let there = self.sink.check_results(&self.rows);
+            self.step(there)?;
         }
-        let synced = self.sink.sync();
-        self.step(synced)?;
 
         ready.fill_status(&mut self.rows);
         self.desk.summary.bytes += 8 * self.rows.statuses.len() as u64;
@@ -278,6 +281,8 @@ impl Coordinator<'_> {
         self.step(written)?;
         let synced = self.sink.sync();
         self.step(synced)?;
+        let there = self.sink.check_status(&self.rows, verdict.messages);
+        self.step(there)?;
 
         self.count();
         let recorded = self.sink.record(&self.progress);

@@ -46,6 +46,12 @@ impl FrameSet {
         }
     }
 
+    /// The frames that are in any of the sets.
+    #[must_use]
+    pub fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
+        sets.into_iter().flat_map(Self::runs).cloned().collect()
+    }
+
     /// Appends `run`, which begins at or after the end of the set.
     pub fn append(&mut self, run: Range<u64>) {
         if run.start >= run.end {
@@ -220,6 +226,7 @@ mod tests {
             prop_assert!(a.runs().windows(2).all(|w| w[0].end < w[1].start));
             prop_assert!(a.intersection(&b).iter().eq(sa.intersection(&sb).copied()));
             prop_assert!(a.difference(&b).iter().eq(sa.difference(&sb).copied()));
+            prop_assert!(FrameSet::union([&a, &b]).iter().eq(sa.union(&sb).copied()));
             prop_assert_eq!(FrameSet::decode(&a.encode()), Some(a.clone()));
             let sliced = a.slice(from..from + n);
             prop_assert!(sliced.iter().eq(sa.iter().copied().skip(from as usize).take(n as usize)));

@@ -171,7 +171,9 @@ pub enum Step {
     Begin,
     Results,
     Sync,
+    CheckResults,
     Status,
+    CheckStatus,
     Record,
 }
 
@@ -258,6 +260,30 @@ impl Sink for MemorySink {
         let mut memory = self.memory.lock().unwrap();
         for frame in self.unsynced.drain(..) {
             memory.frames.get_mut(&frame).expect("was written").synced = true;
+        }
+        Ok(())
+    }
+
+    fn check_results(&mut self, rows: &Rows) -> Result<()> {
+        self.attempt(Step::CheckResults, "check of the results")?;
+        let memory = self.memory.lock().unwrap();
+        for (i, frame) in rows.frames.iter().enumerate() {
+            let stored = &memory.frames[&frame];
+            assert!(stored.synced, "frame {frame} is looked at before its sync");
+            assert!(
+                stored.status.is_none(),
+                "frame {frame} has its state already"
+            );
+            assert_eq!(stored.energy.to_bits(), rows.energies[i].to_bits());
+        }
+        Ok(())
+    }
+
+    fn check_status(&mut self, rows: &Rows, _: bool) -> Result<()> {
+        self.attempt(Step::CheckStatus, "check of the states")?;
+        let memory = self.memory.lock().unwrap();
+        for (frame, status) in rows.frames.iter().zip(&rows.statuses) {
+            assert_eq!(memory.frames[&frame].status, Some(*status));
         }
         Ok(())
     }

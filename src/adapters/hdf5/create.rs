@@ -17,6 +17,7 @@ use crate::planning::status::Status;
 use super::geometry::{Geometry, copies, share_time_axis, write_geometry, write_time_axis};
 use super::input::Input;
 use super::layout::{self, MESSAGE_BYTES, attribute, unit};
+use super::result_reader::ResultReader;
 use super::{failed, ffi, history, write_text};
 
 /// One stored message.
@@ -243,6 +244,35 @@ pub fn write_attributes(file: &File, attributes: &[(String, String)]) -> Result<
     written.and(flushed)
 }
 
+/// A layer that reports success when nothing was written leaves zeros behind, and a state of zero says "completed".
+fn check_newborn(result: &Path, from: &Path, attributes: &[(String, String)]) -> Result<()> {
+    let lost = |what: String| {
+        Error::failure(format!(
+            "cannot create {}: {what}, although every write was reported as a success (disk full, over quota?)",
+            result.display()
+        ))
+    };
+    let reader = ResultReader::open(from)
+        .map_err(|e| lost(format!("the new file cannot be read back ({e})")))?;
+    let frames = reader.n_frames();
+    let undefined = reader.counts()?.0.get(Status::Undefined);
+    if undefined != frames {
+        return Err(lost(format!(
+            "{} of {frames} states of the new file are not there",
+            frames - undefined
+        )));
+    }
+    match attributes
+        .iter()
+        .find(|(k, v)| reader.attribute(k) != Some(v))
+    {
+        None => Ok(()),
+        Some((name, _)) => Err(lost(format!(
+            "attribute {name} of the new file is not there"
+        ))),
+    }
+}
+
 /// The attributes that describe the machine rather than the job.
 pub fn version_attributes(mpi: &str) -> Vec<(&'static str, String)> {
     let (major, minor, patch) = ffi::library_version();
@@ -256,14 +286,15 @@ pub fn version_attributes(mpi: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Gives the temporary file its name: sync, rename, sync the directory.
-pub fn publish(result: &Path) -> Result<()> {
+/// Gives the temporary file its name: sync, look at it, rename, sync the directory.
+pub fn publish(result: &Path, attributes: &[(String, String)]) -> Result<()> {
     let from = temporary(result);
     let doing =
         |e: std::io::Error| Error::failure(format!("cannot create {}: {e}", result.display()));
     PlainFile::open(&from)
         .and_then(|f| f.sync_all())
         .map_err(doing)?;
+    check_newborn(result, &from, attributes)?;
     fs::rename(&from, result).map_err(doing)?;
     let folder = PlainFile::open(folder_of(result)).map_err(doing)?;
     // Some network file systems cannot sync a directory; the rename has happened all the same.

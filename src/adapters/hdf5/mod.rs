@@ -1,5 +1,6 @@
 //! HDF5 files: inputs, results, and what the high-level crate lacks.
 
+pub mod audit;
 pub mod create;
 pub mod ffi;
 pub mod fingerprint;
@@ -8,6 +9,7 @@ pub mod history;
 pub mod input;
 pub mod layout;
 mod locate;
+pub mod readback;
 pub mod result_reader;
 pub mod sink;
 mod slab;

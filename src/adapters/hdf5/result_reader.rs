@@ -15,6 +15,7 @@ use crate::planning::status::{Status, StatusCounts};
 use super::create::Message;
 use super::history::{self, Run};
 use super::input::Input;
+use super::readback::Place;
 use super::{
     failed, ffi, has_signature, layout, lossy, open_read_only, require_room, text_attribute,
 };
@@ -37,6 +38,26 @@ pub struct ResultBlock {
     pub checksum: Vec<u64>,
     /// Frame `i` owns `forces[offsets[i]..offsets[i + 1]]`.
     pub offsets: Vec<usize>,
+}
+
+/// Which frames are in which state.
+#[derive(Clone, Debug, Default)]
+pub struct States {
+    by_status: [FrameSet; 4],
+    /// Frames whose stored code means nothing.
+    pub unknown: FrameSet,
+}
+
+impl States {
+    /// The frames in this state.
+    pub fn of(&self, status: Status) -> &FrameSet {
+        &self.by_status[status as usize]
+    }
+
+    /// The frames in any of these states.
+    pub fn of_any(&self, wanted: &[Status]) -> FrameSet {
+        FrameSet::union(wanted.iter().map(|status| self.of(*status)))
+    }
 }
 
 /// A result file open for reading.
@@ -126,6 +147,15 @@ impl ResultReader {
         Ok(())
     }
 
+    /// Refuses a file whose results are not at fixed places: a run must not write into it.
+    pub fn require_contiguous(&self) -> Result<()> {
+        let results = [&self.energy, &self.forces, &self.stress, &self.checksum];
+        for dataset in results.into_iter().chain([&self.status, &self.message]) {
+            Place::of(dataset)?;
+        }
+        Ok(())
+    }
+
     /// Number of frames.
     pub fn n_frames(&self) -> u64 {
         self.frames
@@ -170,17 +200,19 @@ impl ResultReader {
         Ok(())
     }
 
-    /// Frames in each of the wanted states.
-    pub fn frames_with(&self, wanted: &[Status]) -> Result<FrameSet> {
-        let mut found = FrameSet::empty();
+    /// All frames, sorted by their states.
+    pub fn states(&self) -> Result<States> {
+        let mut states = States::default();
         self.for_each_status(|rows, codes| {
             for (frame, code) in rows.zip(codes) {
-                if wanted.iter().any(|status| status.code() == *code) {
-                    found.append(frame..frame + 1);
-                }
+                let set = match Status::from_code(*code) {
+                    Some(status) => &mut states.by_status[status as usize],
+                    None => &mut states.unknown,
+                };
+                set.append(frame..frame + 1);
             }
         })?;
-        Ok(found)
+        Ok(states)
     }
 
     /// Frames by state; the second number counts codes that mean nothing.

@@ -4,9 +4,11 @@
 //! state vouches for; within a phase, some of its rows; the next run computes those frames again.
 
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::path::Path;
 
 use ::hdf5::{Dataset, File, FileBuilder};
+use zerocopy::IntoBytes;
 
 use crate::adapters::lock::Lock;
 use crate::adapters::mpi::{RawCommunicator, RawInfo};
@@ -20,6 +22,7 @@ use super::failed;
 use super::ffi::{Transfer, write_rows};
 use super::history::{self, Run};
 use super::layout::{self, MESSAGE_BYTES};
+use super::readback::{Place, ReadBack};
 
 /// Datasets of the result, open for writing on all ranks.
 pub struct ResultSink {
@@ -38,6 +41,19 @@ pub struct ResultSink {
     lock: Option<Lock>,
     first_rank: bool,
     run: Run,
+    back: ReadBack,
+    places: Places,
+}
+
+/// Where the rows of each dataset are in the file.
+struct Places {
+    energy: Place,
+    forces: Place,
+    stress: Place,
+    checksum: Place,
+    seconds: Place,
+    status: Place,
+    message: Place,
 }
 
 /// Opens a file over MPI for reading and writing. Collective.
@@ -90,14 +106,26 @@ impl ResultSink {
                 .map_err(failed(format!("{}: dataset {name}", path.display())))
         });
         let open = || -> Result<Self> {
-            let forces = forces?;
+            let (energy, forces, stress) = (energy?, forces?, stress?);
+            let (checksum, seconds) = (checksum?, seconds?);
+            let (status, message) = (status?, message?);
             Ok(Self {
-                energy: energy?,
-                stress: stress?,
-                checksum: checksum?,
-                seconds: seconds?,
-                status: status?,
-                message: message?,
+                places: Places {
+                    energy: Place::of(&energy)?,
+                    forces: Place::of(&forces)?,
+                    stress: Place::of(&stress)?,
+                    checksum: Place::of(&checksum)?,
+                    seconds: Place::of(&seconds)?,
+                    status: Place::of(&status)?,
+                    message: Place::of(&message)?,
+                },
+                back: ReadBack::open(path)?,
+                energy,
+                stress,
+                checksum,
+                seconds,
+                status,
+                message,
                 history: history?,
                 ragged: forces.ndim() == 2,
                 forces,
@@ -119,6 +147,15 @@ impl ResultSink {
     pub fn abandon(self) {
         let mut leaked = ManuallyDrop::new(self);
         drop(leaked.lock.take());
+    }
+
+    /// Rows of the forces: frames, or atoms where frames differ in size.
+    fn force_rows<'a>(&self, rows: &'a Rows) -> &'a [Range<u64>] {
+        if self.ragged {
+            rows.atoms.runs()
+        } else {
+            rows.frames.runs()
+        }
     }
 
     /// Closes the file. Collective.
@@ -153,11 +190,7 @@ impl Sink for ResultSink {
 
     fn write_results(&mut self, rows: &Rows) -> Result<()> {
         let (t, frames) = (self.transfer, rows.frames.runs());
-        let atoms = if self.ragged {
-            rows.atoms.runs()
-        } else {
-            frames
-        };
+        let atoms = self.force_rows(rows);
         // Every rank makes all five calls, whatever happened to the first: the others are in them.
         let written = [
             write_rows(&self.energy, frames, &rows.energies, t),
@@ -182,14 +215,46 @@ impl Sink for ResultSink {
             let runs = if texts.is_empty() { &[] } else { frames };
             written = write_rows(&self.message, runs, &texts, self.transfer);
         }
-        let codes: Vec<i64> = rows.statuses.iter().map(|s| s.code()).collect();
-        written.and(write_rows(&self.status, frames, &codes, self.transfer))
+        written.and(write_rows(
+            &self.status,
+            frames,
+            &codes(rows),
+            self.transfer,
+        ))
     }
 
     fn sync(&mut self) -> Result<()> {
-        self.file
-            .flush()
+        let flushed = self.file.flush();
+        // Every rank syncs, whatever became of the flush: what it wrote for others may be in its own cache.
+        let synced = self.back.sync();
+        flushed
             .map_err(failed("cannot sync the result to disk"))
+            .and(synced)
+    }
+
+    fn check_results(&mut self, rows: &Rows) -> Result<()> {
+        let frames = rows.frames.runs();
+        let forces = self.force_rows(rows);
+        let (back, places) = (&mut self.back, &self.places);
+        back.compare(&places.energy, frames, rows.energies.as_bytes())?;
+        back.compare(&places.forces, forces, rows.forces.as_bytes())?;
+        back.compare(&places.stress, frames, rows.stresses.as_bytes())?;
+        back.compare(&places.checksum, frames, rows.checksums.as_bytes())?;
+        back.compare(&places.seconds, frames, rows.seconds.as_bytes())
+    }
+
+    fn check_status(&mut self, rows: &Rows, messages: bool) -> Result<()> {
+        let frames = rows.frames.runs();
+        if messages && !rows.messages.is_empty() {
+            let mut bytes = vec![0; MESSAGE_BYTES * rows.messages.len()];
+            for (place, text) in bytes.chunks_exact_mut(MESSAGE_BYTES).zip(&rows.messages) {
+                let text = stored(text);
+                place[..text.len()].copy_from_slice(text.as_bytes());
+            }
+            self.back.compare(&self.places.message, frames, &bytes)?;
+        }
+        self.back
+            .compare(&self.places.status, frames, codes(rows).as_bytes())
     }
 
     fn record(&mut self, progress: &Progress) -> Result<()> {
@@ -199,6 +264,11 @@ impl Sink for ResultSink {
         self.run.state = progress.ended.map_or("running", |e| e.name()).into();
         history::write(&self.history, &self.run, self.first_rank, self.transfer)
     }
+}
+
+/// The states as they are stored.
+fn codes(rows: &Rows) -> Vec<i64> {
+    rows.statuses.iter().map(|s| s.code()).collect()
 }
 
 /// A message cut to what is stored, at a character's boundary.

@@ -72,6 +72,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "WHICH", help_heading = "Which frames")]
     pub retry: Option<String>,
 
+    /// Before going on, check every completed frame against its checksum and compute wrong ones again
+    /// [default: only results up to 256 MiB, and those of a run that was killed]
+    #[arg(long, help_heading = "Which frames")]
+    pub verify_on_resume: bool,
+
     /// Time between commits; a kill costs at most this much work [default: 60s]
     #[arg(
         long,
@@ -212,6 +217,7 @@ impl RunArgs {
             chunk: flags.chunk.or(file.chunk),
             overwrite: flags.overwrite || file.overwrite,
             retry: flags.retry.or(file.retry),
+            verify_on_resume: flags.verify_on_resume || file.verify_on_resume,
             checkpoint_interval: flags.checkpoint_interval.or(file.checkpoint_interval),
             walltime: flags.walltime.or(file.walltime),
             stop_before: flags.stop_before.or(file.stop_before),

@@ -33,7 +33,7 @@ pub(super) fn give_birth(
         let written = create::write_attributes(&file, &attributes).map_err(Error::abandoned);
         together(ranks, written)?;
         close(ManuallyDrop::into_inner(file).close(), &temporary);
-        on_first_rank(ranks, || create::publish(&config.result))
+        on_first_rank(ranks, || create::publish(&config.result, &attributes))
     });
     if born.is_err() && ranks.rank() == 0 {
         let _ = std::fs::remove_file(&temporary);

@@ -62,6 +62,8 @@ pub struct RunConfig {
     pub overwrite: bool,
     /// States that are computed again.
     pub retry: Vec<Status>,
+    /// Check every completed frame before going on.
+    pub verify_on_resume: bool,
     /// Time between commits.
     pub checkpoint_interval: Duration,
     /// When the job will be ended.
@@ -131,6 +133,7 @@ impl RunConfig {
             chunk: parsed("--chunk", args.chunk.as_deref())?,
             overwrite: args.overwrite,
             retry: retry(args.retry.as_deref())?,
+            verify_on_resume: args.verify_on_resume,
             checkpoint_interval: duration(
                 "--checkpoint-interval",
                 args.checkpoint_interval.as_deref(),

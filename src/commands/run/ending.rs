@@ -50,7 +50,8 @@ pub(super) fn report(
 pub(super) fn name_failures(config: &RunConfig, selected: &FrameSet) -> Result<()> {
     let reader = ResultReader::open(&config.result)?;
     let failed = reader
-        .frames_with(&[Status::Failed, Status::NotConverged])?
+        .states()?
+        .of_any(&[Status::Failed, Status::NotConverged])
         .intersection(selected);
     let shown = failed.slice(0..FAILURES_SHOWN as u64);
     for (frame, message) in shown.iter().zip(reader.messages(&shown)?) {

@@ -16,6 +16,7 @@ use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
 use super::config::RunConfig;
+use super::recheck;
 
 /// Attributes that make the job, with their values.
 pub type Identity = Vec<(&'static str, String)>;
@@ -112,36 +113,41 @@ pub fn intent(config: &RunConfig, selected: &FrameSet) -> String {
     format!("{:016x}", xxh3_64(text.as_bytes()))
 }
 
-/// Compares the selection with the states on disk.
+/// Compares the selection with the states on disk, and the states with the results.
 pub fn standing(
     reader: &ResultReader,
     config: &RunConfig,
     selected: &FrameSet,
 ) -> Result<Standing> {
     let history = reader.history()?;
+    let last = history.last();
     let intent = intent(config, selected);
-    let goes_on = history
-        .last()
-        .is_some_and(|run| !intent.is_empty() && run.intent == intent && run.state != "done");
-    let mut again = config.retry.clone();
-    if config.overwrite {
-        again = vec![Status::Completed, Status::NotConverged, Status::Failed];
-    }
-    if goes_on {
-        again.clear();
-    }
-    let with = |wanted: &[Status]| -> Result<FrameSet> {
-        Ok(reader.frames_with(wanted)?.intersection(selected))
+    let goes_on =
+        last.is_some_and(|run| !intent.is_empty() && run.intent == intent && run.state != "done");
+    let states = reader.states()?;
+    let again = match (goes_on, config.overwrite) {
+        (true, _) => FrameSet::empty(),
+        (_, true) => states
+            .of_any(&[Status::Completed, Status::NotConverged, Status::Failed])
+            .intersection(selected),
+        (_, false) => states.of_any(&config.retry).intersection(selected),
     };
-    let reset = with(&again)?;
-    let undefined = with(&[Status::Undefined])?;
-    let both = undefined.runs().iter().chain(reset.runs());
-    let troubled = with(&[Status::NotConverged, Status::Failed])?;
+    let mut completed = states.of(Status::Completed).difference(&again);
+    if !config.verify_on_resume {
+        completed = completed.intersection(selected);
+    }
+    let was_killed = last.is_some_and(|run| run.state == "running");
+    let wrong = recheck::recheck(reader, config, &completed, was_killed)?;
+    let reset = FrameSet::union([&again, &wrong, &states.unknown]);
+    let pending = FrameSet::union([states.of(Status::Undefined), &reset]).intersection(selected);
+    let troubled = states
+        .of_any(&[Status::NotConverged, Status::Failed])
+        .intersection(selected);
     Ok(Standing {
-        pending: both.cloned().collect(),
+        pending,
         troubled: troubled.difference(&reset).len(),
         reset,
-        run_number: history.last().map_or(1, |run| run.number + 1),
+        run_number: last.map_or(1, |run| run.number + 1),
     })
 }
 

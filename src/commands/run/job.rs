@@ -123,7 +123,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
     );
     same_everywhere(ranks, "programs", &program)?;
     let arguments = format!(
-        "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} interval {:?} memory {} io {:?} hints {:?} \
+        "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} verify {} interval {:?} memory {} io {:?} hints {:?} \
          threads {:?} timeout {:?} failures {:?} geometry {:?} walltime {:?} before {:?}",
         config.input.display(),
         config.result.display(),
@@ -135,6 +135,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
         config.chunk,
         config.overwrite,
         config.retry,
+        config.verify_on_resume,
         config.checkpoint_interval,
         config.max_memory,
         config.transfer,

@@ -16,4 +16,5 @@ pub mod launch;
 pub mod place;
 mod poison;
 mod prepare;
+mod recheck;
 pub mod watch;

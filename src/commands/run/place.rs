@@ -61,5 +61,7 @@ pub fn open_existing(path: &Path) -> Result<ResultReader> {
             "{shown}: exists and is not a result of framewise; choose another -o"
         )));
     }
-    ResultReader::open(path).map_err(or_another)
+    let reader = ResultReader::open(path).map_err(or_another)?;
+    reader.require_contiguous()?;
+    Ok(reader)
 }
