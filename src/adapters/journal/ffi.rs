@@ -106,14 +106,16 @@ pub fn guard(words: &'static [AtomicU64], prefix: String) -> std::io::Result<()>
     Ok(())
 }
 
-/// Marks the calling thread's frame, if it has one in hand; says which.
+/// Marks the calling thread's frame, if it has one in hand and it has no mark yet; says which. Handlers that are handed
+/// a signal on may crash themselves, or abort.
 fn mark(guard: &Guard, mark: u32) -> Option<u64> {
     let place = PLACE.get();
     if let Some([frame, marked]) = place
         && let Some(frame) = frame.load(Ordering::Relaxed).checked_sub(1)
     {
-        marked.store(u64::from(mark), Ordering::Release);
-        return Some(frame);
+        let order = (Ordering::Release, Ordering::Relaxed);
+        let first = marked.compare_exchange(0, u64::from(mark), order.0, order.1);
+        return first.is_ok().then_some(frame);
     }
     // SAFETY: neither call has preconditions.
     let coordinator = unsafe { libc::syscall(libc::SYS_gettid) == i64::from(libc::getpid()) };

@@ -115,6 +115,9 @@ pub(super) fn prepare(
     if created || job.planned() == 0 {
         poison::tidy(config, &journal);
     }
+    if !created && job.planned() == 0 && (config.overwrite || !config.retry.is_empty()) {
+        poison::close_history(config)?;
+    }
     let first = First {
         lock,
         attributes,
