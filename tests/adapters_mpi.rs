@@ -6,11 +6,13 @@
 mod support;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use framewise::adapters::hdf5::ffi::{Transfer, read_rows, write_rows};
 use framewise::adapters::hdf5::sink::open_parallel;
 use framewise::adapters::mpi::{MpiRanks, World};
-use framewise::domain::error::Error;
+use framewise::commands::run::launch::give_up;
+use framewise::domain::error::{Error, Kind};
 use framewise::engine::ports::{Ranks, Stop, Trouble, Vote};
 use framewise::engine::together::{on_first_rank, same_everywhere, together};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -21,7 +23,7 @@ use support::launch::Launch;
 /// A trial: its name, its body on every rank, and the exit code of the whole.
 type Case = (&'static str, fn(&World, &mut MpiRanks, &Path), i32);
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 9] = [
     ("votes_numbers_and_texts_reach_everybody", exchange, 0),
     ("an_error_on_one_rank_is_an_error_on_all", errors, 0),
     ("rows_of_all_ranks_meet_in_one_file", rows, 0),
@@ -33,6 +35,16 @@ const CASES: [Case; 7] = [
     ),
     ("rows_that_do_not_fit_on_one_rank_hang_nobody", misfit, 0),
     ("a_panic_on_one_rank_ends_the_job", panics, 1),
+    (
+        "an_error_that_kept_one_rank_from_a_collective_call_ends_the_job",
+        stuck,
+        1,
+    ),
+    (
+        "an_error_that_kept_one_rank_from_a_collective_open_ends_the_job",
+        stuck_at_open,
+        1,
+    ),
 ];
 
 const NAME: &str = "FRAMEWISE_TRIAL";
@@ -59,15 +71,25 @@ fn main() {
 fn parent(name: &str, size: usize, code: i32) -> Result<(), Failed> {
     let folder = Folder::new();
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
+    let begun = Instant::now();
     let ended = Launch::of(&program, size, &folder.path("."))
         .variable(NAME, name)
         .variable(SIZE, &size.to_string())
         .run();
+    let took = begun.elapsed();
     let markers = folder
         .names()
         .iter()
         .filter(|name| name.starts_with("rank-"))
         .count();
+    // `PATIENCE`, and what the launcher takes to end the others.
+    if name.contains("ends_the_job") {
+        let said = ended.stderr.matches("error: ").count();
+        let named = format!("error: rank {} on ", size - 1);
+        if took > Duration::from_secs(10) || said != 1 || !ended.stderr.contains(&named) {
+            return Err(format!("{took:?}, {said} messages; {ended:?}").into());
+        }
+    }
     if ended.code != Some(code) || (code == 0 && markers != size) {
         return Err(format!("{markers} of {size} ranks ended well; {ended:?}").into());
     }
@@ -100,7 +122,7 @@ fn exchange(_: &World, ranks: &mut MpiRanks, _: &Path) {
         slabs: rank as u64,
         ..Vote::default()
     };
-    let verdict = ranks.agree(vote, &mut || {});
+    let verdict = ranks.agree(vote, &mut || {}).unwrap();
     assert_eq!(
         (verdict.stop, verdict.busy, verdict.commit),
         (Stop::InGoodOrder, true, false)
@@ -126,17 +148,22 @@ fn errors(_: &World, ranks: &mut MpiRanks, _: &Path) {
     } else {
         Ok(rank)
     };
+    let host = framewise::adapters::lock::host();
     assert_eq!(
         together(ranks, mine),
-        Err(Error::usage(format!("rank {last}: no such thing")))
+        Err(Error::usage(format!(
+            "rank {last} on {host}: no such thing"
+        )))
     );
+    let everywhere = together(ranks, Err::<(), _>(Error::usage("no such thing")));
+    assert_eq!(everywhere, Err(Error::usage("no such thing")));
     assert_eq!(together(ranks, Ok(rank)), Ok(rank));
     let first = on_first_rank(ranks, || Ok(7)).unwrap();
     assert_eq!(first, (rank == 0).then_some(7));
     let failed = on_first_rank(ranks, || Err::<(), _>(Error::failure("disk")));
     assert_eq!(failed, Err(Error::failure("disk")));
     let text = if rank == last { "two" } else { "one" };
-    let error = same_everywhere(ranks, "arguments", text).unwrap_err();
+    let error = same_everywhere(ranks, ("arguments", "mind them"), text).unwrap_err();
     assert!(
         error.message.contains("\"two\" here, \"one\" on rank 0"),
         "{error}"
@@ -146,13 +173,7 @@ fn errors(_: &World, ranks: &mut MpiRanks, _: &Path) {
     } else {
         Trouble::Ending
     };
-    let verdict = ranks.agree(
-        Vote {
-            trouble,
-            ..Vote::default()
-        },
-        &mut || {},
-    );
+    let verdict = ranks.agree(Vote::about(trouble), &mut || {}).unwrap();
     assert_eq!(verdict.trouble, Some((Trouble::Writing, 1)));
 }
 
@@ -257,4 +278,47 @@ fn panics(_: &World, ranks: &mut MpiRanks, _: &Path) {
     assert!(ranks.rank() != last, "a bug on the last rank");
     // The others wait in a collective for a rank that will never come.
     ranks.barrier();
+}
+
+/// What the program does with an error that this rank has to say itself.
+fn say_it_alone(outcome: framewise::domain::error::Result<()>) {
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind, Kind::Alone);
+    give_up(&error);
+}
+
+/// The last rank's rows do not fit, so it never enters the write in which the others wait for it.
+fn stuck(world: &World, ranks: &mut MpiRanks, folder: &Path) {
+    let data = std::mem::ManuallyDrop::new(shared(world, ranks, folder));
+    let (rank, last) = (ranks.rank() as u64, ranks.size() as u64 - 1);
+    let outcome = if rank == last {
+        Err(Error::failure("the disk is gone"))
+    } else {
+        // Interleaved rows: two-phase I/O needs everybody.
+        let mine: Vec<_> = (0..N as u64)
+            .filter(|i| i % (last + 1) == rank)
+            .map(|i| i..i + 1)
+            .collect();
+        write_rows(
+            &data,
+            &mine,
+            &vec![1.0; 3 * mine.len()],
+            Transfer::Collective,
+        )
+    };
+    say_it_alone(together(ranks, outcome));
+}
+
+/// The last rank cannot open the file that the others open.
+fn stuck_at_open(world: &World, ranks: &mut MpiRanks, folder: &Path) {
+    drop(shared(world, ranks, folder));
+    ranks.barrier();
+    let last = ranks.size() - 1;
+    let outcome = if ranks.rank() == last {
+        Err(Error::failure("no such file"))
+    } else {
+        let file = open_parallel(&folder.join("shared.h5"), world.raw(), None);
+        file.map(std::mem::forget)
+    };
+    say_it_alone(together(ranks, outcome));
 }

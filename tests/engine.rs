@@ -7,14 +7,14 @@ mod thread_ranks;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use framewise::domain::calculator::{Calculator, Factory, Failure, Results};
 use framewise::domain::calculators::null::Null;
 use framewise::domain::checksum::checksum;
-use framewise::domain::error::Result;
+use framewise::domain::error::{Kind, Result};
 use framewise::domain::frame::Frame;
 use framewise::engine::journal::{Hand, Journal, NoJournal};
 use framewise::engine::ports::Stop;
@@ -39,6 +39,8 @@ struct Job {
     factory: Arc<dyn Factory>,
     source: fn(usize) -> Generated,
     fails: Option<(usize, Step, usize)>,
+    /// Steps of the sink are calls in which everybody waits for everybody: the failing rank never enters.
+    collective: bool,
     interrupt: Arc<dyn Fn(usize) -> Stop + Send + Sync>,
     journal: Arc<dyn Journal>,
     suspects: Vec<FrameSet>,
@@ -58,6 +60,7 @@ impl Default for Job {
             factory: Arc::new(Null),
             source: |_| Generated::default(),
             fails: None,
+            collective: false,
             interrupt: Arc::new(|_| Stop::No),
             journal: Arc::new(NoJournal),
             suspects: Vec::new(),
@@ -68,26 +71,35 @@ impl Default for Job {
 
 impl Job {
     fn run(self) -> (Vec<Result<Summary>>, Memory) {
-        let memory = Arc::clone(&self.memory);
-        let meeting = Meeting::of(self.ranks);
-        let (done, results) = channel();
-        let job = Arc::new(self);
-        for rank in 0..job.ranks {
-            let (job, meeting, memory, done) = (
-                Arc::clone(&job),
-                Arc::clone(&meeting),
-                Arc::clone(&memory),
-                done.clone(),
-            );
-            thread::spawn(move || {
-                let outcome =
-                    catch_unwind(AssertUnwindSafe(|| job.run_rank(rank, meeting, &memory)));
-                done.send((rank, outcome.map_err(|_| rank))).unwrap();
-            });
-        }
-        let outcomes = collect(&results, job.ranks);
+        let (memory, ranks) = (Arc::clone(&self.memory), self.ranks);
+        let results = self.start(&memory);
+        let outcomes = collect(&results, ranks);
         let memory = std::mem::take(&mut *memory.lock().unwrap());
         (outcomes, memory)
+    }
+
+    fn start(self, memory: &Arc<Mutex<Memory>>) -> Receiver<(usize, Outcome)> {
+        let meeting = Meeting::of(self.ranks);
+        let (done, results) = channel();
+        let everybody = self.collective.then(|| Arc::new(Barrier::new(self.ranks)));
+        let job = Arc::new(self);
+        for rank in 0..job.ranks {
+            let (job, meeting, memory, done, everybody) = (
+                Arc::clone(&job),
+                Arc::clone(&meeting),
+                Arc::clone(memory),
+                done.clone(),
+                everybody.clone(),
+            );
+            thread::spawn(move || {
+                let outcome = catch_unwind(AssertUnwindSafe(|| {
+                    job.run_rank(rank, meeting, &memory, everybody)
+                }));
+                // Nobody listens any more to ranks that were stuck.
+                let _ = done.send((rank, outcome.map_err(|_| rank)));
+            });
+        }
+        results
     }
 
     fn run_rank(
@@ -95,6 +107,7 @@ impl Job {
         rank: usize,
         meeting: Arc<Meeting>,
         memory: &Arc<Mutex<Memory>>,
+        everybody: Option<Arc<Barrier>>,
     ) -> Result<Summary> {
         let size = self.ranks;
         let mut sink = MemorySink::new(memory, rank == 0);
@@ -102,6 +115,7 @@ impl Job {
             .fails
             .filter(|(r, ..)| *r == rank)
             .map(|(_, step, n)| (step, n));
+        sink.collective = everybody;
         let interrupt = || (self.interrupt)(rank);
         let ports = Ports {
             ranks: &mut ThreadRank {
@@ -239,12 +253,41 @@ fn a_failing_step_on_any_rank_is_an_error_on_all_and_spoils_nothing() {
                     .map(|o| o.unwrap_err().message)
                     .collect();
                 assert!(
-                    messages[0].starts_with(&format!("rank {rank}: the disk failed at")),
+                    messages[0]
+                        .starts_with(&format!("rank {rank} on thread-{rank}: the disk failed at")),
                     "{messages:?}"
                 );
                 assert!(messages.iter().all(|m| *m == messages[0]), "{messages:?}");
             }
         }
+    }
+}
+
+/// As when HDF5 refuses one rank's part of a collective write before its collective part: the others are inside and do
+/// not come out. The rank says so itself; a launcher then ends the others.
+#[test]
+fn a_rank_that_fails_while_the_others_are_stuck_does_not_wait_for_them() {
+    for step in [
+        Step::Begin,
+        Step::Results,
+        Step::Sync,
+        Step::CheckResults,
+        Step::Status,
+        Step::CheckStatus,
+        Step::Record,
+    ] {
+        let job = Job {
+            fails: Some((1, step, 1)),
+            collective: true,
+            ..Job::default()
+        };
+        let results = job.start(&Arc::default());
+        let (rank, outcome) = results.recv_timeout(PATIENCE).expect("one rank returns");
+        let error = outcome.expect("no rank panics").unwrap_err();
+        assert_eq!((rank, error.kind), (1, Kind::Alone), "{step:?}: {error}");
+        let named = "rank 1 on thread-1: the disk failed at";
+        assert!(error.message.starts_with(named), "{step:?}: {error}");
+        assert!(results.recv_timeout(Duration::ZERO).is_err(), "{step:?}");
     }
 }
 
@@ -262,10 +305,11 @@ fn a_source_that_fails_on_one_rank_ends_all_after_a_last_commit() {
     for outcome in outcomes {
         assert_eq!(
             outcome.unwrap_err().message,
-            "rank 1: cannot read frame 300"
+            "rank 1 on thread-1: cannot read frame 300"
         );
     }
     assert_consistent(&memory);
+    assert_eq!(memory.records.last().unwrap().ended, Some(Ending::Failed));
     assert!(
         memory
             .frames
@@ -362,12 +406,13 @@ fn too_many_failures_end_the_job() {
         max_failures: Some(3),
         ..Job::default().settings
     };
-    let (outcomes, _) = Job {
+    let (outcomes, memory) = Job {
         source,
         settings,
         ..Job::default()
     }
     .run();
+    assert_eq!(memory.records.last().unwrap().ended, Some(Ending::Failed));
     for outcome in outcomes {
         assert!(
             outcome

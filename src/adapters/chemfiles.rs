@@ -16,6 +16,7 @@ use super::trajectory_files::Hints;
 use crate::domain::cell::Cell;
 use crate::domain::elements;
 use crate::domain::error::{Error, Result};
+use crate::domain::guard::guarded;
 
 /// Reads one file through chemfiles.
 pub struct ChemfilesReader {
@@ -47,6 +48,11 @@ impl ChemfilesReader {
             chemfiles::set_warning_callback(|message| tracing::warn!("chemfiles: {message}"));
         });
         std::fs::File::open(path).map_err(|e| failed(path, format!("cannot be read: {e}")))?;
+        guarded(|| Self::open_with(path, hints))
+            .unwrap_or_else(|what| Err(failed(path, damaged(&what))))
+    }
+
+    fn open_with(path: &Path, hints: &Hints) -> Result<Self> {
         let mut trajectory = Trajectory::open(path, 'r').map_err(|e| {
             failed(
                 path,
@@ -112,55 +118,7 @@ impl ChemfilesReader {
         Ok(())
     }
 
-    fn take_columns(&self, columns: &mut Vec<Column>) {
-        columns.clear();
-        let velocities = self.frame.velocities();
-        if let Some(velocities) = velocities {
-            let mut column = Column::new("velocity", Kind::Real, 3);
-            column.values = Values::Real(velocities.as_flattened().to_vec());
-            columns.push(column);
-        }
-        let atoms = self.frame.size();
-        if atoms == 0 {
-            return;
-        }
-        for (name, first) in self.frame.atom(0).properties() {
-            let width = match first {
-                Property::Double(_) => 1,
-                Property::Vector3D(_) => 3,
-                Property::Bool(_) | Property::String(_) => continue,
-            };
-            let mut values = Vec::with_capacity(atoms * width);
-            for atom in self.frame.iter_atoms() {
-                match atom.get(&name) {
-                    Some(Property::Double(x)) if width == 1 => values.push(x),
-                    Some(Property::Vector3D(v)) if width == 3 => values.extend(v),
-                    _ => values.extend(std::iter::repeat_n(f64::NAN, width)),
-                }
-            }
-            columns.push(Column {
-                name,
-                width,
-                values: Values::Real(values),
-            });
-        }
-    }
-}
-
-/// A LAMMPS type such as `1`, which is no atomic number.
-fn is_type_number(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn failed(path: &Path, what: impl std::fmt::Display) -> Error {
-    Error::failure(format!("{}: {what}", path.display()))
-}
-
-impl FrameStream for ChemfilesReader {
-    fn read(&mut self, frame: &mut SourceFrame, _detail: Detail) -> Result<bool> {
-        if self.next >= self.frames {
-            return Ok(false);
-        }
+    fn read_next(&mut self, frame: &mut SourceFrame) -> Result<()> {
         self.trajectory
             .read(&mut self.frame)
             .map_err(|e| self.error(e.message))?;
@@ -210,6 +168,65 @@ impl FrameStream for ChemfilesReader {
         }
         self.has_structure |=
             self.frame.topology().residues_count() > 0 || self.frame.topology().bonds_count() > 0;
+        Ok(())
+    }
+
+    fn take_columns(&self, columns: &mut Vec<Column>) {
+        columns.clear();
+        let velocities = self.frame.velocities();
+        if let Some(velocities) = velocities {
+            let mut column = Column::new("velocity", Kind::Real, 3);
+            column.values = Values::Real(velocities.as_flattened().to_vec());
+            columns.push(column);
+        }
+        let atoms = self.frame.size();
+        if atoms == 0 {
+            return;
+        }
+        for (name, first) in self.frame.atom(0).properties() {
+            let width = match first {
+                Property::Double(_) => 1,
+                Property::Vector3D(_) => 3,
+                Property::Bool(_) | Property::String(_) => continue,
+            };
+            let mut values = Vec::with_capacity(atoms * width);
+            for atom in self.frame.iter_atoms() {
+                match atom.get(&name) {
+                    Some(Property::Double(x)) if width == 1 => values.push(x),
+                    Some(Property::Vector3D(v)) if width == 3 => values.extend(v),
+                    _ => values.extend(std::iter::repeat_n(f64::NAN, width)),
+                }
+            }
+            columns.push(Column {
+                name,
+                width,
+                values: Values::Real(values),
+            });
+        }
+    }
+}
+
+/// What is said where the crate panics.
+fn damaged(what: &str) -> String {
+    format!("damaged, or not of the format that its name says ({what})")
+}
+
+/// A LAMMPS type such as `1`, which is no atomic number.
+fn is_type_number(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn failed(path: &Path, what: impl std::fmt::Display) -> Error {
+    Error::failure(format!("{}: {what}", path.display()))
+}
+
+impl FrameStream for ChemfilesReader {
+    fn read(&mut self, frame: &mut SourceFrame, _detail: Detail) -> Result<bool> {
+        if self.next >= self.frames {
+            return Ok(false);
+        }
+        // The crate panics where a message quotes bytes of the file that are not Unicode.
+        guarded(|| self.read_next(frame)).unwrap_or_else(|what| Err(self.error(damaged(&what))))?;
         self.next += 1;
         Ok(true)
     }

@@ -2,6 +2,7 @@
 //!
 //! `unsafe` lives only here, in the files named `ffi.rs` and in `environment.rs`.
 
+pub mod batch;
 pub mod calculators;
 #[cfg(feature = "chemfiles")]
 pub mod chemfiles;
@@ -13,6 +14,7 @@ pub mod journal;
 pub mod lock;
 pub mod machine;
 pub mod mpi;
+pub mod owner;
 pub mod signals;
 pub mod source;
 pub mod trajectory_files;

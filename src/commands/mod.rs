@@ -17,11 +17,17 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::domain::error::Error;
+use crate::domain::guard::describe;
 
 use cli::{Cli, Verb};
 
 /// Parses the command line, runs the verb and turns its outcome into the exit code.
 pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        if let Some(what) = describe(panic) {
+            eprintln!("error: {what}; please report this");
+        }
+    }));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return run::launch::explain_usage(&error),

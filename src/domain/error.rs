@@ -14,6 +14,9 @@ pub enum Kind {
     /// Writing the result went wrong: exit code 1, and the file is not touched any more, not even closed. HDF5 would
     /// write at close, together with ranks that may not come.
     Abandoned,
+    /// Only this rank knows: the others wait in a call that it has not made, and will never hear of it. Exit code 1;
+    /// this rank says the error itself and ends the job on all ranks at once.
+    Alone,
 }
 
 /// One clear line: what, where (path, key, frame, rank), what to do.
@@ -59,7 +62,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Usage => 2,
-            Kind::Failure | Kind::Abandoned => 1,
+            Kind::Failure | Kind::Abandoned | Kind::Alone => 1,
         }
     }
 
@@ -68,6 +71,15 @@ impl Error {
     pub fn abandoned(self) -> Self {
         Self {
             kind: Kind::Abandoned,
+            ..self
+        }
+    }
+
+    /// The same error, which no other rank will hear of.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self {
+            kind: Kind::Alone,
             ..self
         }
     }

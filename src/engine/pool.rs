@@ -16,8 +16,6 @@ use super::batch::Batch;
 use super::journal::Journal;
 use super::worker::{Event, View, Worker};
 
-pub use super::worker::panic_is_guarded;
-
 /// Fortran engines put large arrays on the stack; only what is touched costs memory.
 pub const STACK_BYTES: usize = 64 << 20;
 

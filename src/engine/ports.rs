@@ -75,11 +75,23 @@ pub struct Vote {
     pub slabs: u64,
 }
 
+impl Vote {
+    /// Nothing but an error, or that there is none.
+    pub fn about(trouble: Trouble) -> Self {
+        Self {
+            trouble,
+            ..Self::default()
+        }
+    }
+}
+
 /// What all ranks agreed on: the same on every rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// The worst trouble, and the lowest rank that has it.
     pub trouble: Option<(Trouble, usize)>,
+    /// Every rank has trouble of some kind.
+    pub all_troubled: bool,
     /// The most urgent wish.
     pub stop: Stop,
     /// Some rank wants a commit.
@@ -92,14 +104,23 @@ pub struct Verdict {
     pub slabs: u64,
 }
 
-/// The ranks of the job. Every method but the first two is collective.
+/// How long a rank with an error waits for the others to hear of it. They may be waiting themselves, in a collective
+/// call that the error has kept this rank from.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The ranks of the job. Every method but the first three is collective.
 pub trait Ranks {
     /// This rank, from 0.
     fn rank(&self) -> usize;
     /// Number of ranks.
     fn size(&self) -> usize;
+    /// This rank as errors name it: its number and its host.
+    fn name(&self) -> String;
     /// Exchanges votes; calls `meanwhile` over and over until everybody's vote is there.
-    fn agree(&mut self, vote: Vote, meanwhile: &mut dyn FnMut()) -> Verdict;
+    ///
+    /// A rank that brings trouble waits for [`PATIENCE`] at most. `None`: the others have not come. Then it has to say
+    /// its error itself and to end the job on all ranks; it must make no collective call any more.
+    fn agree(&mut self, vote: Vote, meanwhile: &mut dyn FnMut()) -> Option<Verdict>;
     /// Sums each number over all ranks.
     fn sum(&mut self, values: &mut [f64]);
     /// The numbers of every rank, one row per rank.
@@ -110,11 +131,15 @@ pub trait Ranks {
 
 /// Combines the votes of all ranks, in rank order.
 pub fn combine<'a>(votes: impl IntoIterator<Item = &'a Vote>) -> Verdict {
-    let mut verdict = Verdict::default();
+    let mut verdict = Verdict {
+        all_troubled: true,
+        ..Verdict::default()
+    };
     for (rank, vote) in votes.into_iter().enumerate() {
         if vote.trouble > verdict.trouble.map_or(Trouble::No, |(t, _)| t) {
             verdict.trouble = Some((vote.trouble, rank));
         }
+        verdict.all_troubled &= vote.trouble > Trouble::No;
         verdict.stop = verdict.stop.max(vote.stop);
         verdict.commit |= vote.commit;
         verdict.busy |= vote.busy;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::domain::calculator::Factory;
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, Kind, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
@@ -129,7 +129,7 @@ impl Coordinator<'_> {
             self.work_until_there_is_something_to_say(pulse);
             pulse = (pulse * 2).min(PULSE.1);
             self.observer.pulse(self.desk.evaluated);
-            let verdict = self.agree();
+            let verdict = self.agree()?;
             if verdict.stop > Stop::No && stop_by.is_none() {
                 stop_by = Some(self.clock.now() + self.desk.settings.grace);
                 self.desk.stopping = true;
@@ -142,9 +142,12 @@ impl Coordinator<'_> {
                 self.commit()?;
             }
             if verdict.trouble.is_some() {
-                return Err(self.tell_error(verdict));
+                let error = self.tell_error(verdict);
+                return Err(self.end_with(error));
             }
-            self.check_failures()?;
+            if let Some(error) = self.too_many_failures() {
+                return Err(self.end_with(error));
+            }
             if ending && !now && !self.desk.stopping && self.desk.next_suspects() {
                 self.journal.careful();
                 pulse = PULSE.0;
@@ -199,15 +202,27 @@ impl Coordinator<'_> {
         }
     }
 
-    fn agree(&mut self) -> Verdict {
+    fn agree(&mut self) -> Result<Verdict> {
         let vote = self.vote();
         self.agree_on(vote)
     }
 
-    fn agree_on(&mut self, vote: Vote) -> Verdict {
+    fn agree_on(&mut self, vote: Vote) -> Result<Verdict> {
         let desk = &mut self.desk;
-        self.ranks
-            .agree(vote, &mut || desk.work(Duration::from_micros(500)))
+        let verdict = self
+            .ranks
+            .agree(vote, &mut || desk.work(Duration::from_micros(500)));
+        // Without a verdict, this rank has an error and the others will not hear of it.
+        verdict.ok_or_else(|| self.own_error().alone())
+    }
+
+    fn own_error(&mut self) -> Error {
+        let error = self.desk.error.take().map(|(_, error)| error);
+        let error = error.unwrap_or_else(|| Error::failure("the other ranks do not answer"));
+        match self.ranks.size() {
+            1 => error,
+            _ => error.context(self.ranks.name()),
+        }
     }
 
     fn call_workers_back(&self) {
@@ -221,14 +236,11 @@ impl Coordinator<'_> {
         if let Err(error) = result {
             self.desk.error = Some((Trouble::Writing, error));
         }
-        let vote = Vote {
-            trouble: match &self.desk.error {
-                Some((Trouble::Writing, _)) => Trouble::Writing,
-                _ => Trouble::No,
-            },
-            ..Vote::default()
-        };
-        let verdict = self.agree_on(vote);
+        let vote = Vote::about(match &self.desk.error {
+            Some((Trouble::Writing, _)) => Trouble::Writing,
+            _ => Trouble::No,
+        });
+        let verdict = self.agree_on(vote)?;
         match verdict.trouble {
             None => Ok(()),
             Some(_) => Err(self.tell_error(verdict)),
@@ -246,7 +258,7 @@ impl Coordinator<'_> {
             messages: ready.has_messages(),
             ..Vote::default()
         };
-        let verdict = self.agree_on(vote);
+        let verdict = self.agree_on(vote)?;
         if verdict.slabs > 0 {
             self.journal.committing(ready.hull());
             self.write(&ready, verdict)?;
@@ -303,40 +315,57 @@ impl Coordinator<'_> {
         self.progress.elapsed = self.clock.now();
     }
 
-    fn check_failures(&self) -> Result<()> {
+    fn too_many_failures(&self) -> Option<Error> {
         let failures = self.progress.committed.troubled();
-        match self.desk.settings.max_failures {
-            Some(most) if failures > most => Err(Error::failure(format!(
+        let most = self.desk.settings.max_failures?;
+        (failures > most).then(|| {
+            Error::failure(format!(
                 "{failures} frames failed, more than --max-failures {most}; `framewise status` lists why"
-            ))),
-            _ => Ok(()),
-        }
+            ))
+        })
     }
 
     /// The error of the rank that the verdict names, on every rank.
     fn tell_error(&mut self, verdict: Verdict) -> Error {
         let from = verdict.trouble.map_or(0, |(_, rank)| rank);
-        let mine = self.desk.error.as_ref().map_or("", |(_, e)| &e.message);
-        let told = self.ranks.tell(from, mine);
-        let error = match self.ranks.size() {
-            1 => Error::failure(told),
-            _ => Error::failure(format!("rank {from}: {told}")),
+        let mine = match &self.desk.error {
+            Some(_) => self.own_error().message,
+            None => String::new(),
         };
+        let error = Error::failure(self.ranks.tell(from, &mine));
         match verdict.trouble {
             Some((Trouble::Writing, _)) => error.abandoned(),
             _ => error,
         }
     }
 
-    fn finish(mut self) -> Result<Summary> {
-        let done = self.progress.committed.total() == self.progress.planned;
-        let ending = if done { Ending::Done } else { Ending::Stopped };
+    /// The error that ends the run on all ranks; the history tells that it did.
+    fn end_with(&mut self, error: Error) -> Error {
+        self.desk.stopping = true;
+        self.desk.pool = None;
+        if error.kind == Kind::Abandoned {
+            return error;
+        }
+        match self.record_end(Ending::Failed) {
+            Ok(()) => error,
+            Err(alone) if alone.kind == Kind::Alone => alone,
+            Err(_) => error.abandoned(),
+        }
+    }
+
+    fn record_end(&mut self, ending: Ending) -> Result<()> {
         self.progress.ended = Some(ending);
         self.progress.elapsed = self.clock.now();
         let recorded = self.sink.record(&self.progress);
         self.step(recorded)?;
         let synced = self.sink.sync();
-        self.step(synced)?;
+        self.step(synced)
+    }
+
+    fn finish(mut self) -> Result<Summary> {
+        let done = self.progress.committed.total() == self.progress.planned;
+        let ending = if done { Ending::Done } else { Ending::Stopped };
+        self.record_end(ending)?;
         let ranks = self.ranks.gather(&self.desk.summary.to_row());
         Ok(Summary {
             ending,

@@ -26,6 +26,8 @@ pub enum Ending {
     Done,
     /// Walltime or signal: run the same command again.
     Stopped,
+    /// An error, after which what was ready has been committed.
+    Failed,
 }
 
 impl Ending {
@@ -34,6 +36,7 @@ impl Ending {
         match self {
             Ending::Done => "done",
             Ending::Stopped => "stopped",
+            Ending::Failed => "failed",
         }
     }
 }

@@ -6,43 +6,12 @@ use crate::domain::error::{Error, Kind, Result};
 use super::ports::{Ranks, Trouble, Vote};
 
 /// Exchanges the outcome of a step that every rank has tried. When it failed anywhere, every rank gets the error
-/// of the lowest rank on which it did. Collective.
+/// of the lowest rank on which it did, with the name of that rank unless it failed everywhere. Collective.
+///
+/// The others may never come, because they wait for this rank inside the very step that failed here. Then the error
+/// comes back as one that this rank has to say itself ([`Kind::Alone`]).
 pub fn together<T>(ranks: &mut dyn Ranks, mine: Result<T>) -> Result<T> {
-    let trouble = if mine.is_ok() {
-        Trouble::No
-    } else {
-        Trouble::Ending
-    };
-    let verdict = ranks.agree(
-        Vote {
-            trouble,
-            ..Vote::default()
-        },
-        &mut pause,
-    );
-    let Some((_, from)) = verdict.trouble else {
-        return mine;
-    };
-    let text = mine.err().map_or_else(String::new, |e| {
-        let kind = match e.kind {
-            Kind::Usage => 'u',
-            Kind::Failure => 'f',
-            Kind::Abandoned => 'a',
-        };
-        format!("{kind}{}", e.message)
-    });
-    let told = ranks.tell(from, &text);
-    let (kind, message) = told.split_at(told.len().min(1));
-    let message = if from == 0 {
-        message.to_owned()
-    } else {
-        format!("rank {from}: {message}")
-    };
-    Err(match kind {
-        "u" => Error::usage(message),
-        "a" => Error::failure(message).abandoned(),
-        _ => Error::failure(message),
-    })
+    exchange(ranks, mine, true)
 }
 
 /// Rank 0 acts; its outcome, then nothing else, is shared. The others get `None`. Collective.
@@ -55,20 +24,59 @@ pub fn on_first_rank<T>(
     } else {
         Ok(None)
     };
-    together(ranks, mine)
+    exchange(ranks, mine, false)
 }
 
-/// Errors on all ranks, naming `what`, unless every rank brings the same text. Collective.
-pub fn same_everywhere(ranks: &mut dyn Ranks, what: &str, text: &str) -> Result<()> {
+/// Errors on all ranks, naming `what` and saying `advice`, unless every rank brings the same text. Collective.
+pub fn same_everywhere(
+    ranks: &mut dyn Ranks,
+    (what, advice): (&str, &str),
+    text: &str,
+) -> Result<()> {
     let first = ranks.tell(0, text);
     let mine = if first == text {
         Ok(())
     } else {
         Err(Error::failure(format!(
-            "{what} differ: {text:?} here, {first:?} on rank 0; start all ranks with the same command and program"
+            "{what} differ: {text:?} here, {first:?} on rank 0; {advice}"
         )))
     };
     together(ranks, mine)
+}
+
+fn exchange<T>(ranks: &mut dyn Ranks, mine: Result<T>, named: bool) -> Result<T> {
+    let trouble = match &mine {
+        Ok(_) => Trouble::No,
+        Err(_) => Trouble::Ending,
+    };
+    let Some(verdict) = ranks.agree(Vote::about(trouble), &mut pause) else {
+        let name = ranks.name();
+        return mine.map_err(|error| error.context(name).alone());
+    };
+    let Some((_, from)) = verdict.trouble else {
+        return mine;
+    };
+    let named = named && !verdict.all_troubled;
+    let text = mine.err().map_or_else(String::new, |error| {
+        let kind = match error.kind {
+            Kind::Usage => 'u',
+            Kind::Failure | Kind::Alone => 'f',
+            Kind::Abandoned => 'a',
+        };
+        let name = if named {
+            ranks.name() + ": "
+        } else {
+            String::new()
+        };
+        format!("{kind}{name}{}", error.message)
+    });
+    let told = ranks.tell(from, &text);
+    let (kind, message) = told.split_at(told.len().min(1));
+    Err(match kind {
+        "u" => Error::usage(message),
+        "a" => Error::failure(message).abandoned(),
+        _ => Error::failure(message),
+    })
 }
 
 /// Waiting for an agreement outside the loop: there is nothing else to do.

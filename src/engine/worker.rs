@@ -1,6 +1,5 @@
 //! A compute thread. It builds its own calculator and keeps it for life.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -9,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::domain::calculator::{Calculator, Factory, Failure, Results};
 use crate::domain::checksum::checksum;
+use crate::domain::guard::guarded;
 use crate::planning::status::Status;
 
 use super::batch::{Batch, Outcome};
@@ -102,7 +102,7 @@ impl Worker {
     }
 
     fn build(&self) -> Result<Box<dyn Calculator>, String> {
-        quietly(|| self.factory.build())
+        guarded(|| self.factory.build())
             .unwrap_or_else(|panic| Err(format!("building the calculator panicked: {panic}")))
     }
 }
@@ -127,7 +127,7 @@ fn evaluate(calculator: &mut dyn Calculator, batch: &mut Batch, i: usize) -> Opt
         forces,
         stress: &mut stress,
     };
-    let done = quietly(|| calculator.evaluate(&frame, &mut results));
+    let done = guarded(|| calculator.evaluate(&frame, &mut results));
     match done {
         Err(panic) => return Some(Mishap::Panic(format!("the calculator panicked: {panic}"))),
         Ok(Err(failure)) => return Some(Mishap::Frame(failure)),
@@ -161,27 +161,4 @@ fn not_finite(energy: f64, forces: &[[f64; 3]], stress: &[[f64; 3]; 3]) -> Optio
         return Some("the stress is not finite".into());
     }
     None
-}
-
-thread_local! {
-    static GUARDED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
-/// Whether a panic on this thread will be caught and stored as a frame's reason: a panic hook should then be silent.
-pub fn panic_is_guarded() -> bool {
-    GUARDED.get()
-}
-
-/// Runs a calculator's code; a panic comes back as its text.
-fn quietly<T>(code: impl FnOnce() -> T) -> Result<T, String> {
-    GUARDED.set(true);
-    let result = catch_unwind(AssertUnwindSafe(code));
-    GUARDED.set(false);
-    result.map_err(|payload| {
-        payload
-            .downcast_ref::<&str>()
-            .map(|s| (*s).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".into())
-    })
 }

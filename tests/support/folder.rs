@@ -43,6 +43,14 @@ impl Folder {
         names
     }
 
+    /// The names of all files, whatever is in them.
+    pub fn names_lossy(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        entries
+            .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+            .collect()
+    }
+
     /// The program without a launcher; `arguments` are separated by blanks.
     pub fn alone(&self, arguments: &str) -> Launch {
         Launch::alone(self.folder.path()).args(arguments)

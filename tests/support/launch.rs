@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
@@ -19,6 +19,13 @@ use rustix::process::{Pid, Signal, getuid, kill_process, kill_process_group};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_framewise");
+/// The program that is launched: another build of it where `FRAMEWISE_PROGRAM` says so.
+pub fn program() -> PathBuf {
+    std::env::var_os("FRAMEWISE_PROGRAM").map_or_else(|| PROGRAM.into(), Into::into)
+}
+
+/// Names the launcher of the MPI with which `FRAMEWISE_PROGRAM` was built.
+const LAUNCHER: &str = "FRAMEWISE_LAUNCHER";
 /// Longest time of one launch.
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -45,17 +52,18 @@ pub struct Finished {
 impl Launch {
     /// The program without a launcher.
     pub fn alone(folder: &Path) -> Self {
-        Self::new(PROGRAM.into(), folder)
+        Self::new(program().into(), folder)
     }
 
     /// The program on `ranks` ranks.
     pub fn on(ranks: usize, folder: &Path) -> Self {
-        Self::of(Path::new(PROGRAM), ranks, folder)
+        Self::of(&program(), ranks, folder)
     }
 
     /// A line of a shell in which `framewise` and `mpiexec` are found, as a reader of the README types it.
     pub fn shell(line: &str, folder: &Path) -> Self {
-        let program = Path::new(PROGRAM).parent().unwrap();
+        let program = program();
+        let program = program.parent().unwrap();
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(program.into()).chain(std::env::split_paths(&path));
         let mut launch = Self::new("sh".into(), folder);
@@ -79,9 +87,12 @@ impl Launch {
     pub fn of(program: &Path, ranks: usize, folder: &Path) -> Self {
         let mut launch = Self::new(mpiexec(), folder);
         launch.command.args(["-n", &ranks.to_string()]);
-        launch.command.arg("--oversubscribe");
-        if getuid().is_root() {
-            launch.command.arg("--allow-run-as-root");
+        // Another MPI's launcher has other flags, and needs none.
+        if std::env::var_os(LAUNCHER).is_none() {
+            launch.command.arg("--oversubscribe");
+            if getuid().is_root() {
+                launch.command.arg("--allow-run-as-root");
+            }
         }
         launch.command.arg(program);
         launch.shown = format!("{ranks} ranks:");
@@ -244,7 +255,7 @@ impl Running {
 
     /// Process ids of the ranks, in their order.
     pub fn ranks(&self) -> Vec<Pid> {
-        let program = fs::canonicalize(PROGRAM).unwrap();
+        let program = fs::canonicalize(program()).unwrap();
         let mut ranks: Vec<_> = with_descendants(pid_of(&self.child))
             .into_iter()
             .filter(|pid| {
@@ -262,8 +273,15 @@ impl Running {
         kill_process(pid_of(&self.child), signal).unwrap();
     }
 
-    /// Waits for the end.
-    pub fn finish(mut self) -> Finished {
+    /// Waits for the end, which must come within the limit.
+    pub fn finish(self) -> Finished {
+        let (finished, bitten) = self.end();
+        assert!(!bitten, "killed after {LIMIT:?}: {finished}");
+        finished
+    }
+
+    /// Waits for the end, and says whether it had to be killed.
+    pub fn end(mut self) -> (Finished, bool) {
         let status = self.child.wait().unwrap();
         let _ = self.over.send(());
         let bitten = self.watchdog.take().unwrap().join().unwrap();
@@ -280,8 +298,7 @@ impl Running {
             stderr: std::mem::take(&mut self.heard),
             shown: std::mem::take(&mut self.shown),
         };
-        assert!(!bitten, "killed after {LIMIT:?}: {finished}");
-        finished
+        (finished, bitten)
     }
 }
 
@@ -350,13 +367,19 @@ fn rank_of(pid: Pid) -> usize {
     environment
         .split(|byte| *byte == 0)
         .filter_map(|entry| std::str::from_utf8(entry).ok())
-        .find_map(|entry| entry.strip_prefix("OMPI_COMM_WORLD_RANK="))
+        .find_map(|entry| {
+            let mut names = ["OMPI_COMM_WORLD_RANK=", "PMI_RANK="].into_iter();
+            names.find_map(|name| entry.strip_prefix(name))
+        })
         .and_then(|rank| rank.parse().ok())
         .unwrap_or(0)
 }
 
 /// Where several MPIs are installed, `mpiexec` may be another one's.
 fn mpiexec() -> OsString {
+    if let Some(launcher) = std::env::var_os(LAUNCHER) {
+        return launcher;
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .map(|folder| folder.join("mpiexec.openmpi"))

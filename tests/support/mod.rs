@@ -4,6 +4,9 @@
 #![allow(dead_code)]
 
 pub mod folder;
+pub mod job;
 pub mod launch;
 pub mod results;
+pub mod tap;
+pub mod torture;
 pub mod xyz;

@@ -1,17 +1,22 @@
 //! Threads as ranks, memory as disk: the engine's ports without MPI and HDF5.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use framewise::domain::cell::Cell;
 use framewise::domain::error::{Error, Result};
 use framewise::domain::frame::{Frame, FrameBlock};
 use framewise::engine::commit::Rows;
-use framewise::engine::ports::{Clock, Observer, Ranks, Sink, Source, Verdict, Vote, combine};
+use framewise::engine::ports::{
+    Clock, Observer, Ranks, Sink, Source, Trouble, Verdict, Vote, combine,
+};
 use framewise::engine::summary::Progress;
 use framewise::planning::frame_set::FrameSet;
 use framewise::planning::status::Status;
+
+/// How long a thread with an error waits for the others.
+const THREADS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What ranks exchange.
 #[derive(Clone)]
@@ -51,8 +56,10 @@ impl Meeting {
         &self,
         rank: usize,
         letter: Letter,
+        patience: Option<Duration>,
         meanwhile: &mut dyn FnMut(),
-    ) -> Arc<Vec<Letter>> {
+    ) -> Option<Arc<Vec<Letter>>> {
+        let begun = Instant::now();
         let mut table = self.table.lock().unwrap();
         // Somebody may not have taken the letters of the last exchange yet.
         while table.complete.is_some() {
@@ -68,6 +75,9 @@ impl Meeting {
         while table.complete.is_none() {
             drop(table);
             meanwhile();
+            if patience.is_some_and(|patience| begun.elapsed() > patience) {
+                return None;
+            }
             table = self.table.lock().unwrap();
         }
         let all = Arc::clone(table.complete.as_ref().unwrap());
@@ -76,7 +86,7 @@ impl Meeting {
             table.complete = None;
             self.changed.notify_all();
         }
-        all
+        Some(all)
     }
 }
 
@@ -89,8 +99,10 @@ pub struct ThreadRank {
 
 impl ThreadRank {
     fn all(&self, letter: Letter) -> Arc<Vec<Letter>> {
-        self.meeting
-            .exchange(self.rank, letter, &mut std::thread::yield_now)
+        let all = self
+            .meeting
+            .exchange(self.rank, letter, None, &mut std::thread::yield_now);
+        all.expect("waits as long as it takes")
     }
 }
 
@@ -103,10 +115,16 @@ impl Ranks for ThreadRank {
         self.size
     }
 
-    fn agree(&mut self, vote: Vote, meanwhile: &mut dyn FnMut()) -> Verdict {
+    fn name(&self) -> String {
+        format!("rank {} on thread-{}", self.rank, self.rank)
+    }
+
+    fn agree(&mut self, vote: Vote, meanwhile: &mut dyn FnMut()) -> Option<Verdict> {
+        let patience = (vote.trouble > Trouble::No).then_some(THREADS_PATIENCE);
+        let letter = Letter::Vote(vote);
         let letters = self
             .meeting
-            .exchange(self.rank, Letter::Vote(vote), meanwhile);
+            .exchange(self.rank, letter, patience, meanwhile)?;
         let votes: Vec<Vote> = letters
             .iter()
             .map(|letter| match letter {
@@ -114,7 +132,7 @@ impl Ranks for ThreadRank {
                 _ => panic!("a rank made another collective call"),
             })
             .collect();
-        combine(&votes)
+        Some(combine(&votes))
     }
 
     fn sum(&mut self, values: &mut [f64]) {
@@ -182,6 +200,8 @@ pub struct MemorySink {
     pub memory: Arc<Mutex<Memory>>,
     pub fails_at: Option<(Step, usize)>,
     pub first_rank: bool,
+    /// Steps are collective calls in which everybody waits for everybody.
+    pub collective: Option<Arc<Barrier>>,
     calls: BTreeMap<&'static str, usize>,
     unsynced: Vec<u64>,
 }
@@ -192,6 +212,7 @@ impl MemorySink {
             memory: Arc::clone(memory),
             fails_at: None,
             first_rank,
+            collective: None,
             calls: BTreeMap::new(),
             unsynced: Vec::new(),
         }
@@ -202,6 +223,9 @@ impl MemorySink {
         *calls += 1;
         if self.fails_at == Some((step, *calls)) {
             return Err(Error::failure(format!("the disk failed at {name} {calls}")));
+        }
+        if let Some(everybody) = &self.collective {
+            everybody.wait();
         }
         Ok(())
     }

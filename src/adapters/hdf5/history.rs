@@ -26,7 +26,7 @@ pub struct Run {
     pub started: f64,
     /// Seconds from its start to its last commit or its end.
     pub elapsed: f64,
-    /// `running` (or killed), `done`, `stopped`.
+    /// `running` (or killed), `done`, `stopped`, `failed` (ended by an error).
     pub state: String,
     /// Frames it set out to compute.
     pub planned: u64,

@@ -3,24 +3,32 @@
 //! Only the coordinator (the main thread) calls MPI, so `MPI_THREAD_FUNNELED` is enough. Waits poll with short
 //! sleeps instead of spinning: the coordinator must not take a core from its workers.
 
+mod agreement;
 mod ffi;
 pub mod launcher;
+mod votes;
+
+use std::rc::Rc;
 
 use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::environment::Universe;
-use mpi::request::scope;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{AsRaw, Communicator, CommunicatorCollectives, Root};
 
 use crate::domain::error::{Error, Result};
-use crate::engine::pool::panic_is_guarded;
-use crate::engine::ports::{Ranks, Stop, Trouble, Verdict, Vote};
+use crate::domain::guard::describe;
+use crate::engine::ports::{Ranks, Trouble, Verdict, Vote};
+use crate::engine::together::together;
 
 pub use ffi::{RawCommunicator, RawInfo};
 
 /// The MPI library between `MPI_Init` and `MPI_Finalize`. Files opened over it must be closed before it goes.
+///
+/// Ranks talk over a communicator of their own: HDF5 and MPI-IO make collective calls on the one they are given, and
+/// when a rank is kept from such a call, its next agreement would meet the calls of the others and corrupt both.
 pub struct World {
+    talk: Rc<SimpleCommunicator>,
     universe: Universe,
     local_ranks: usize,
     local_rank: usize,
@@ -36,13 +44,19 @@ impl World {
                 "this MPI library does not support threads (MPI_THREAD_FUNNELED); use a build that does",
             ));
         }
-        abort_on_panic();
         let world = universe.world();
-        launcher::check(world.size() as usize, |name| std::env::var(name).ok())?;
+        let talk = Rc::new(world.duplicate());
+        let mut ranks = MpiRanks {
+            world: Rc::clone(&talk),
+        };
+        abort_on_panic(&ranks);
+        let checked = launcher::check(ranks.size(), |name| std::env::var(name).ok());
+        together(&mut ranks, checked)?;
         let local = world.split_shared(world.rank());
         Ok(Self {
             local_ranks: local.size() as usize,
             local_rank: local.rank() as usize,
+            talk,
             universe,
         })
     }
@@ -50,7 +64,7 @@ impl World {
     /// The communicator of all ranks.
     pub fn ranks(&self) -> MpiRanks {
         MpiRanks {
-            world: self.universe.world(),
+            world: Rc::clone(&self.talk),
         }
     }
 
@@ -100,18 +114,15 @@ pub fn abort_from_anywhere(code: i32) -> ! {
 
 /// A panic on one rank would unwind into `MPI_Finalize` and hang the others: abort the job instead. Panics of
 /// calculators are caught where they happen and cost one frame.
-fn abort_on_panic() {
-    std::panic::set_hook(Box::new(|panic| {
-        if panic_is_guarded() {
-            return;
-        }
-        let place = panic
-            .location()
-            .map(|l| format!(" at {}:{}", l.file(), l.line()))
-            .unwrap_or_default();
-        let what = panic.payload_as_str().unwrap_or("no message");
+fn abort_on_panic(ranks: &MpiRanks) {
+    let name = match ranks.size() {
+        1 => String::new(),
+        _ => ranks.name() + ": ",
+    };
+    std::panic::set_hook(Box::new(move |panic| {
+        let Some(what) = describe(panic) else { return };
         eprintln!(
-            "error: internal error{place}: {what}; all ranks end; what was committed is safe, please report this"
+            "error: {name}{what}; all ranks end; what was committed is safe, please report this"
         );
         ffi::abort(1)
     }));
@@ -119,41 +130,7 @@ fn abort_on_panic() {
 
 /// All ranks of the job as the engine sees them.
 pub struct MpiRanks {
-    world: SimpleCommunicator,
-}
-
-/// Rank numbers count down from here inside a vote, so that the maximum names the lowest rank.
-const RANK_CEILING: i64 = 1 << 40;
-
-fn encode(vote: Vote, rank: usize) -> [i64; 6] {
-    let trouble = match vote.trouble {
-        Trouble::No => 0,
-        worse => worse as i64 * RANK_CEILING + (RANK_CEILING - 1 - rank as i64),
-    };
-    [
-        trouble,
-        vote.stop as i64,
-        i64::from(vote.commit),
-        i64::from(vote.busy),
-        i64::from(vote.messages),
-        vote.slabs as i64,
-    ]
-}
-
-fn decode(numbers: [i64; 6]) -> Verdict {
-    let trouble = match numbers[0] / RANK_CEILING {
-        0 => None,
-        1 => Some(Trouble::Ending),
-        _ => Some(Trouble::Writing),
-    };
-    Verdict {
-        trouble: trouble.map(|t| (t, (RANK_CEILING - 1 - numbers[0] % RANK_CEILING) as usize)),
-        stop: [Stop::No, Stop::InGoodOrder, Stop::Now][numbers[1].clamp(0, 2) as usize],
-        commit: numbers[2] != 0,
-        busy: numbers[3] != 0,
-        messages: numbers[4] != 0,
-        slabs: numbers[5] as u64,
-    }
+    world: Rc<SimpleCommunicator>,
 }
 
 impl Ranks for MpiRanks {
@@ -165,23 +142,18 @@ impl Ranks for MpiRanks {
         self.world.size() as usize
     }
 
-    fn agree(&mut self, vote: Vote, meanwhile: &mut dyn FnMut()) -> Verdict {
-        let mine = encode(vote, self.rank());
-        let mut all = [0i64; 6];
-        if self.size() == 1 {
-            return decode(mine);
-        }
-        scope(|scope| {
-            let maximum = SystemOperation::max();
-            let mut request =
-                self.world
-                    .immediate_all_reduce_into(scope, &mine[..], &mut all[..], maximum);
-            while let Err(pending) = request.test() {
-                request = pending;
-                meanwhile();
-            }
-        });
-        decode(all)
+    fn name(&self) -> String {
+        format!("rank {} on {}", self.rank(), crate::adapters::lock::host())
+    }
+
+    fn agree(&mut self, vote: Vote, meanwhile: &mut dyn FnMut()) -> Option<Verdict> {
+        let mine = votes::encode(vote, self.rank());
+        let all = match (self.size(), vote.trouble) {
+            (1, _) => Some(mine),
+            (_, Trouble::No) => Some(agreement::with_all(&self.world, &mine, meanwhile)),
+            _ => agreement::with_patience(&self.world, mine, meanwhile),
+        };
+        all.map(votes::decode)
     }
 
     fn sum(&mut self, values: &mut [f64]) {
@@ -220,59 +192,5 @@ impl MpiRanks {
     /// Waits for all ranks.
     pub fn barrier(&self) {
         self.world.barrier();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_vote_survives_its_journey_and_the_maximum_names_the_lowest_rank() {
-        let bad = |trouble| Vote {
-            trouble,
-            ..Vote::default()
-        };
-        let votes = [
-            encode(
-                Vote {
-                    commit: true,
-                    slabs: 7,
-                    ..Vote::default()
-                },
-                0,
-            ),
-            encode(bad(Trouble::Ending), 1),
-            encode(
-                Vote {
-                    stop: Stop::Now,
-                    busy: true,
-                    ..bad(Trouble::Writing)
-                },
-                2,
-            ),
-            encode(
-                Vote {
-                    messages: true,
-                    ..bad(Trouble::Writing)
-                },
-                3,
-            ),
-        ];
-        let mut all = [0; 6];
-        for vote in votes {
-            for (most, number) in all.iter_mut().zip(vote) {
-                *most = number.max(*most);
-            }
-        }
-        let expected = Verdict {
-            trouble: Some((Trouble::Writing, 2)),
-            stop: Stop::Now,
-            commit: true,
-            busy: true,
-            messages: true,
-            slabs: 7,
-        };
-        assert_eq!(decode(all), expected);
     }
 }

@@ -24,15 +24,17 @@ pub(super) fn give_birth(
         serde_json::to_string(a).unwrap_or_default()
     });
     let text = ranks.tell(0, &text);
-    let attributes: Vec<(String, String)> = serde_json::from_str(&text)
-        .map_err(|e| Error::failure(format!("rank 0 sent unreadable attributes: {e}")))?;
+    let attributes = serde_json::from_str::<Vec<(String, String)>>(&text)
+        .map_err(|e| Error::failure(format!("rank 0 sent unreadable attributes: {e}")));
+    let attributes = together(ranks, attributes)?;
     let temporary = create::temporary(&config.result);
     // A file that is not closed by all ranks is not closed by any: see `Kind::Abandoned`.
     let file = open_parallel(&temporary, file.0, file.1).map(ManuallyDrop::new);
     let born = together(ranks, file.map_err(Error::abandoned)).and_then(|file| {
         let written = create::write_attributes(&file, &attributes).map_err(Error::abandoned);
         together(ranks, written)?;
-        close(ManuallyDrop::into_inner(file).close(), &temporary);
+        let closed = ManuallyDrop::into_inner(file).close();
+        close(closed, &temporary, &ranks.name());
         on_first_rank(ranks, || create::publish(&config.result, &attributes))
     });
     if born.is_err() && ranks.rank() == 0 {
@@ -43,12 +45,12 @@ pub(super) fn give_birth(
 
 /// A rank that cannot close the file ends the job at once: the others may be waiting for it in the same call, and
 /// HDF5 would try again, and crash, at the end of MPI.
-pub(super) fn close<T>(closed: hdf5::Result<T>, path: &Path) {
+pub(super) fn close<T>(closed: hdf5::Result<T>, path: &Path, name: &str) {
     if let Err(error) = closed {
         let doing = format!(
             "cannot close {} (is the disk full? what was committed is safe; run the same command again)",
             path.display()
         );
-        launch::give_up(&failed(doing)(error));
+        launch::give_up(&failed(doing)(error).context(name));
     }
 }

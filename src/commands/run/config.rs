@@ -15,6 +15,7 @@ use crate::planning::selection::{Chunk, Selection};
 use crate::planning::status::Status;
 
 use super::args::RunArgs;
+use super::place;
 
 /// How to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +124,7 @@ impl RunConfig {
             .unwrap_or_else(|| (calculator.level_of_theory)(&parameters));
         Ok(Self {
             input,
-            result,
+            result: place::behind_links(result),
             calculator,
             parameters,
             factory,

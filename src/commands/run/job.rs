@@ -87,7 +87,8 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
         None => (None, String::new()),
     };
     let job = Job::decode(&ranks.tell(0, &job))
-        .ok_or_else(|| Error::failure("rank 0 sent an unreadable job"))?;
+        .ok_or_else(|| Error::failure("rank 0 sent an unreadable job"));
+    let job = together(ranks, job)?;
     let file = (setting.world.raw(), info);
     if job.created {
         let attributes = first.as_ref().map(|f| &f.attributes);
@@ -107,11 +108,14 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     on_first_rank(ranks, || report(setting, &selected, &job, &summary))?;
     let troubled = job.troubled + summary.progress.committed.troubled();
     Ok(match (summary.ending, troubled) {
-        (Ending::Stopped, _) => Outcome::Stopped,
+        (Ending::Stopped | Ending::Failed, _) => Outcome::Stopped,
         (Ending::Done, 0) => Outcome::Completed,
         (Ending::Done, _) => Outcome::SomeFailed,
     })
 }
+
+/// What to do when ranks differ.
+const SAME: &str = "start all ranks with the same command and program";
 
 /// Arguments, versions and libraries are the same on all ranks, or the job ends here.
 fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
@@ -121,7 +125,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
         env!("CARGO_PKG_VERSION"),
         mpi::library_version()
     );
-    same_everywhere(ranks, "programs", &program)?;
+    same_everywhere(ranks, ("programs", SAME), &program)?;
     let arguments = format!(
         "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} verify {} interval {:?} memory {} io {:?} hints {:?} \
          threads {:?} timeout {:?} failures {:?} geometry {:?} walltime {:?} before {:?}",
@@ -147,7 +151,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
         config.walltime,
         config.stop_before,
     );
-    same_everywhere(ranks, "arguments", &arguments)
+    same_everywhere(ranks, ("arguments", SAME), &arguments)
 }
 
 fn select(config: &RunConfig, frames: u64) -> Result<FrameSet> {
@@ -251,6 +255,7 @@ fn compute(
         );
     }
     let mut watch = Watch::new(config.progress, ranks.rank() == 0, planned, share.len());
+    let name = ranks.name();
     let ports = Ports {
         ranks,
         source: &mut input,
@@ -268,8 +273,8 @@ fn compute(
     }
     // All ranks left the loop with the same outcome, so all of them close, or none.
     match &summary {
-        Err(error) if error.kind == Kind::Abandoned => sink.abandon(),
-        _ => close(sink.close(), &config.result),
+        Err(error) if matches!(error.kind, Kind::Abandoned | Kind::Alone) => sink.abandon(),
+        _ => close(sink.close(), &config.result, &name),
     }
     summary
 }

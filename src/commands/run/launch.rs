@@ -1,15 +1,15 @@
 //! Start and end of an MPI job: who speaks, which exit code, and that everybody leaves together.
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::adapters::hdf5::ffi::open_objects;
-use crate::adapters::mpi::{self, World, launcher};
+use crate::adapters::mpi::{self, MpiRanks, World, launcher};
 use crate::adapters::signals::Signals;
 use crate::commands::cli::Talk;
 use crate::commands::{logging, say};
 use crate::domain::error::{Error, Kind, Result};
-use crate::engine::ports::Ranks;
+use crate::engine::ports::{Ranks, Trouble, Vote};
 use crate::engine::together::together;
 
 use super::args::RunArgs;
@@ -23,14 +23,8 @@ pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
         Ok(world) => world,
         Err(error) => return refuse(&error),
     };
-    let rank = world.ranks().rank();
     let outcome = run(args, talk, &world, started);
-    // Launchers end all processes as soon as one leaves with an error: speak before anybody can leave.
-    if let (Err(error), 0) = (&outcome, rank) {
-        say(error);
-    }
-    // Everybody is here: files are closed, and MPI_Finalize comes when `world` goes. It is no barrier by itself.
-    world.ranks().barrier();
+    meet(&mut world.ranks(), outcome.as_ref().err());
     match &outcome {
         Err(error) if error.kind == Kind::Abandoned || open_objects() > 0 => leave(error),
         Ok(_) if open_objects() > 0 => give_up(&Error::failure(
@@ -45,6 +39,42 @@ pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
         Ok(Outcome::Stopped) => ExitCode::from(75),
         Err(error) => ExitCode::from(error.exit_code()),
     }
+}
+
+/// All ranks come here at their end, and the error is said once. Afterwards files are closed, and `MPI_Finalize` comes
+/// when the world goes; it is no barrier by itself. A rank with an error that the others know nothing of, and that
+/// does not find them here, ends the job.
+fn meet(ranks: &mut MpiRanks, error: Option<&Error>) {
+    let mut said = false;
+    let mut say_once = |error: &Error| {
+        if !std::mem::replace(&mut said, true) {
+            say(error);
+        }
+    };
+    // Launchers end all processes as soon as one leaves with an error: speak before anybody can leave.
+    if let Some(error) = error {
+        if error.kind == Kind::Alone {
+            give_up(error);
+        }
+        if ranks.rank() == 0 {
+            say_once(error);
+        }
+    }
+    let trouble = error.map_or(Trouble::No, |_| Trouble::Ending);
+    let verdict = ranks.agree(Vote::about(trouble), &mut || {
+        std::thread::sleep(Duration::from_micros(100));
+    });
+    match (verdict, error) {
+        (None, Some(error)) => {
+            say_once(error);
+            leave(error);
+        }
+        (Some(verdict), Some(error)) if verdict.trouble.is_some_and(|(_, r)| r == ranks.rank()) => {
+            say_once(error);
+        }
+        _ => {}
+    }
+    ranks.barrier();
 }
 
 fn run(args: &RunArgs, talk: &Talk, world: &World, started: Instant) -> Result<Outcome> {

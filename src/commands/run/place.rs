@@ -1,13 +1,27 @@
 //! Whether the result can be where it is wanted: seen before anything is locked, created or computed.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::adapters::hdf5::create::folder_of;
 use crate::adapters::hdf5::result_reader::{ResultReader, is_result};
 use crate::domain::error::{Error, Result};
 
 use super::config::RunConfig;
+
+/// Links that are followed at most, as Linux does.
+const LINKS: usize = 40;
+
+/// The file that the path of a result stands for. Two jobs that name one file differently meet at one lock, and a new
+/// file is made where a link points.
+pub fn behind_links(path: PathBuf) -> PathBuf {
+    let mut path = path;
+    for _ in 0..LINKS {
+        let Ok(target) = path.read_link() else { break };
+        path = folder_of(&path).join(target);
+    }
+    path
+}
 
 /// Refuses places for the result and the metrics that cannot be meant.
 pub fn check(config: &RunConfig) -> Result<()> {

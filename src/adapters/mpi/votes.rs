@@ -1,0 +1,101 @@
+//! Votes as numbers of which the maximum over all ranks is the verdict.
+
+use crate::engine::ports::{Stop, Trouble, Verdict, Vote};
+
+/// How many numbers make a vote.
+const COUNT: usize = 7;
+/// A vote.
+pub(super) type Numbers = [i64; COUNT];
+
+/// Rank numbers count down from here inside a vote, so that the maximum names the lowest rank.
+const RANK_CEILING: i64 = 1 << 40;
+
+pub(super) fn encode(vote: Vote, rank: usize) -> Numbers {
+    let trouble = match vote.trouble {
+        Trouble::No => 0,
+        worse => worse as i64 * RANK_CEILING + (RANK_CEILING - 1 - rank as i64),
+    };
+    [
+        trouble,
+        vote.stop as i64,
+        i64::from(vote.commit),
+        i64::from(vote.busy),
+        i64::from(vote.messages),
+        vote.slabs as i64,
+        // The maximum is 0 where everybody has trouble.
+        i64::from(vote.trouble == Trouble::No),
+    ]
+}
+
+pub(super) fn decode(numbers: Numbers) -> Verdict {
+    let trouble = match numbers[0] / RANK_CEILING {
+        0 => None,
+        1 => Some(Trouble::Ending),
+        _ => Some(Trouble::Writing),
+    };
+    Verdict {
+        trouble: trouble.map(|t| (t, (RANK_CEILING - 1 - numbers[0] % RANK_CEILING) as usize)),
+        stop: [Stop::No, Stop::InGoodOrder, Stop::Now][numbers[1].clamp(0, 2) as usize],
+        commit: numbers[2] != 0,
+        busy: numbers[3] != 0,
+        messages: numbers[4] != 0,
+        slabs: numbers[5] as u64,
+        all_troubled: numbers[6] == 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vote_survives_its_journey_and_the_maximum_names_the_lowest_rank() {
+        let bad = |trouble| Vote {
+            trouble,
+            ..Vote::default()
+        };
+        let votes = [
+            encode(
+                Vote {
+                    commit: true,
+                    slabs: 7,
+                    ..Vote::default()
+                },
+                0,
+            ),
+            encode(bad(Trouble::Ending), 1),
+            encode(
+                Vote {
+                    stop: Stop::Now,
+                    busy: true,
+                    ..bad(Trouble::Writing)
+                },
+                2,
+            ),
+            encode(
+                Vote {
+                    messages: true,
+                    ..bad(Trouble::Writing)
+                },
+                3,
+            ),
+        ];
+        let mut all = [0; COUNT];
+        for vote in votes {
+            for (most, number) in all.iter_mut().zip(vote) {
+                *most = number.max(*most);
+            }
+        }
+        let expected = Verdict {
+            trouble: Some((Trouble::Writing, 2)),
+            stop: Stop::Now,
+            commit: true,
+            busy: true,
+            messages: true,
+            slabs: 7,
+            all_troubled: false,
+        };
+        assert_eq!(decode(all), expected);
+        assert!(decode(encode(bad(Trouble::Ending), 5)).all_troubled);
+    }
+}

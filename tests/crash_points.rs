@@ -1,0 +1,118 @@
+//! Death at every point of a run at which a file changes.
+//!
+//! Two passes, as redb has them: the first counts the points (writes, syncs, renames, links, creations...) of a run
+//! that creates its result, commits several times and closes; the second kills a run at each of them: before it, after
+//! half of it, after it, one rank or all. What is left is looked at, then the same command on another number of ranks
+//! must complete it to the same bytes.
+
+mod support;
+
+use support::job::Job;
+use support::launch::Finished;
+use support::tap::{Moment, Strike, Victims};
+use support::torture::{Complaint, Dice, Spoiled, Tally, factor, require};
+
+/// Where death comes.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    event: u64,
+    moment: Moment,
+    victims: Victims,
+    /// Ranks of the run that dies, and of the one that completes it.
+    ranks: (usize, usize),
+}
+
+/// The events of an undisturbed run on so many ranks: their kinds, and the bytes they write.
+fn events(job: &Job, ranks: usize) -> Vec<(char, usize)> {
+    let place = job.place(format!("count-{ranks}"));
+    let tap = place.tap().logged();
+    tap.put_on(place.launch(ranks, "")).expect(0);
+    let log = tap.log();
+    assert!(log.iter().filter(|e| e.kind == 'w').count() > 30);
+    assert!(log.iter().filter(|e| e.kind == 's').count() > 8);
+    assert!(log.iter().any(|e| e.kind == 'r') && log.iter().any(|e| e.kind == 'a'));
+    log.iter().map(|e| (e.kind, e.bytes.len())).collect()
+}
+
+/// Kills a run at a point, then completes the job. `Ok(false)` when the run ended before it got there: the number of
+/// commits depends on the clock.
+fn die_at(job: &Job, index: usize, point: &Point) -> Result<bool, Complaint> {
+    let place = job.place(format!("{}-{index}", point.ranks.0));
+    let strike = Strike::Kill(point.moment, point.victims);
+    let tap = place.tap().strike(strike, point.event);
+    let killed = place.run(tap.put_on(place.launch(point.ranks.0, "")))?;
+    if tap.fired().is_none() {
+        require(killed.code == Some(0), Spoiled::Wrong, killed)?;
+        return Ok(false);
+    }
+    require(died(&killed, point.ranks.0), Spoiled::Wrong, &killed)?;
+    let held = place.look_after(&killed, None)?;
+    place.complete(point.ranks.1, held.as_ref())?;
+    Ok(true)
+}
+
+/// By SIGKILL, and not by an error of its own.
+fn died(run: &Finished, ranks: usize) -> bool {
+    if ranks == 1 {
+        run.signal == Some(9)
+    } else {
+        !matches!(run.code, Some(0 | 1 | 2 | 3 | 75)) && !run.stderr.contains("error: ")
+    }
+}
+
+/// Before each event and in the middle of each write; `after` every event as well.
+fn points(
+    events: &[(char, usize)],
+    victims: Victims,
+    ranks: (usize, usize),
+    after: bool,
+) -> Vec<Point> {
+    let mut points = Vec::new();
+    for (event, (kind, bytes)) in (1..).zip(events) {
+        let mut add = |moment| {
+            points.push(Point {
+                event,
+                moment,
+                victims,
+                ranks,
+            });
+        };
+        add(Moment::Before);
+        if *kind == 'w' && *bytes > 1 {
+            add(Moment::Torn);
+        }
+        // For one process this is before the next event, unless there is none.
+        if after || event == events.len() as u64 {
+            add(Moment::After);
+        }
+    }
+    points
+}
+
+#[test]
+fn death_at_every_point_of_a_run_costs_nothing_that_was_committed() {
+    let job = Job::new();
+    let mut points = points(&events(&job, 1), Victims::One, (1, 2), false);
+    for (i, point) in points.iter_mut().enumerate() {
+        point.ranks.1 = 2 + i % 2;
+    }
+    let tally = Tally::of("kills");
+    tally.each(3, &points, |i, point| die_at(&job, i, point));
+    tally.finish(points.len() * 9 / 10);
+}
+
+#[test]
+fn death_of_one_rank_or_of_all_at_points_of_a_run_on_two_costs_nothing_that_was_committed() {
+    let job = Job::new();
+    let events = events(&job, 2);
+    let mut all = points(&events, Victims::One, (2, 1), true);
+    all.extend(points(&events, Victims::All, (2, 3), true));
+    if factor() == 0 {
+        // A sample, another one for each number of events.
+        let mut dice = Dice(all.len() as u64);
+        all = (0..24).map(|_| all[dice.below(all.len())]).collect();
+    }
+    let tally = Tally::of("kills");
+    tally.each(2, &all, |i, point| die_at(&job, i, point));
+    tally.finish(all.len() * 3 / 4);
+}

@@ -1,0 +1,217 @@
+//! One small job for all tests that interrupt it: what it is, what may be left after an interruption, and what must
+//! come of it in the end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use framewise::adapters::hdf5::result_reader::ResultBlock;
+
+use super::folder::{Folder, perturbed};
+use super::launch::{Finished, Launch};
+use super::results::{assert_same, metrics, read};
+use super::tap::Tap;
+use super::torture::{Complaint, Spoiled, require};
+
+/// Frames of the job.
+pub const FRAMES: usize = 24;
+/// The result, in the folder of a place.
+pub const RESULT: &str = "r.h5";
+/// Four argon atoms and, with this cutoff, thousands of images of them: a few milliseconds and some hundred bytes per
+/// frame, so that there are several commits and the file is small.
+const ARGUMENTS: &str = "-v --metrics m.json --threads 1 --checkpoint-interval 0.001 --calculator lennard-jones \
+    --param epsilon=0.0104 --param sigma=3.4 --param cutoff=85";
+
+/// The job, its input and what an undisturbed run makes of it.
+pub struct Job {
+    folder: Folder,
+    whole: PathBuf,
+    results: ResultBlock,
+}
+
+/// What a file holds.
+pub struct Held {
+    /// For each frame whether it is completed.
+    pub completed: Vec<bool>,
+}
+
+impl Held {
+    /// So many frames are completed.
+    pub fn count(&self) -> usize {
+        self.completed.iter().filter(|done| **done).count()
+    }
+}
+
+impl Job {
+    /// Runs it once, undisturbed.
+    pub fn new() -> Self {
+        let folder = Folder::new();
+        folder.import_frames("in", &perturbed("argon_small_cell.xyz", FRAMES, 4));
+        folder
+            .alone(&format!("run in.h5 -o {RESULT} {ARGUMENTS}"))
+            .expect(0);
+        let whole = folder.path(RESULT);
+        Self {
+            results: read(&whole),
+            whole,
+            folder,
+        }
+    }
+
+    /// A folder of its own for one story, with the input and nothing else.
+    pub fn place(&self, name: impl std::fmt::Display) -> Place<'_> {
+        let folder = self.folder.path(&format!("place-{name}"));
+        fs::create_dir(&folder).unwrap();
+        fs::hard_link(self.folder.path("in.h5"), folder.join("in.h5")).unwrap();
+        Place { job: self, folder }
+    }
+
+    /// The result of the undisturbed run.
+    pub fn whole(&self) -> &Path {
+        &self.whole
+    }
+}
+
+/// Where one story happens; vanishes with it.
+pub struct Place<'a> {
+    job: &'a Job,
+    folder: PathBuf,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Place<'_> {
+    /// A file of the place.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A tap on the result.
+    pub fn tap(&self) -> Tap {
+        Tap::on(&self.path(RESULT))
+    }
+
+    /// The job on so many ranks; one is without a launcher.
+    pub fn launch(&self, ranks: usize, more: &str) -> Launch {
+        let launch = if ranks == 1 {
+            // Nothing but a faster start: no daemon beside the one process.
+            Launch::alone(&self.folder).variable("OMPI_MCA_ess_singleton_isolated", "1")
+        } else {
+            // Others want the cores too.
+            Launch::on(ranks, &self.folder).variable("OMPI_MCA_mpi_yield_when_idle", "1")
+        };
+        launch.args(&format!("run in.h5 -o {RESULT} {ARGUMENTS} {more}"))
+    }
+
+    /// What the result holds, if it is there: no frame may be completed and other than in the undisturbed run.
+    pub fn look(&self) -> Result<Option<Held>, Complaint> {
+        let path = self.path(RESULT);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let (found, whole) = (read(&path), &self.job.results);
+        let completed: Vec<bool> = found.status.iter().map(|code| *code == 0).collect();
+        require(completed.len() == FRAMES, Spoiled::Wrong, "frames")?;
+        for i in (0..FRAMES).filter(|i| completed[*i]) {
+            let forces = found.offsets[i]..found.offsets[i + 1];
+            let same = found.energy[i].to_bits() == whole.energy[i].to_bits()
+                && bits(found.forces[forces.clone()].as_flattened())
+                    .eq(bits(whole.forces[forces].as_flattened()))
+                && bits(found.stress[i].as_flattened()).eq(bits(whole.stress[i].as_flattened()))
+                && found.checksum[i] == whole.checksum[i];
+            let what = format!("frame {i} is completed, but not as in an undisturbed run");
+            require(same, Spoiled::Lost, what)?;
+        }
+        Ok(Some(Held { completed }))
+    }
+
+    /// After an interruption: what is there is right, all that was said to be committed is there, and all that was
+    /// completed before.
+    pub fn look_after(
+        &self,
+        interrupted: &Finished,
+        before: Option<&Held>,
+    ) -> Result<Option<Held>, Complaint> {
+        let held = self.look()?;
+        let count = held.as_ref().map_or(0, Held::count);
+        let since = before.map_or(0, Held::count);
+        let said = since + said_to_be_committed(interrupted);
+        let what = format!("{said} frames were committed, {count} are completed: {interrupted}");
+        require(count >= said, Spoiled::Lost, what)?;
+        if let Some(before) = before {
+            let kept = |held: &Held| {
+                let pairs = before.completed.iter().zip(&held.completed);
+                pairs.into_iter().all(|(was, is)| *is || !was)
+            };
+            let what = format!("a completed frame is not completed any more: {interrupted}");
+            require(held.as_ref().is_some_and(kept), Spoiled::Lost, what)?;
+        }
+        Ok(held)
+    }
+
+    /// The same command on so many ranks: completes the job, computes nothing twice, leaves nothing beside the
+    /// result, and the result is that of an undisturbed run.
+    pub fn complete(&self, ranks: usize, held: Option<&Held>) -> Result<(), Complaint> {
+        self.complete_from(ranks, held.map_or(0, Held::count), "")
+    }
+
+    /// As [`Self::complete`] with further arguments; at least `completed` frames are not computed again.
+    pub fn complete_from(
+        &self,
+        ranks: usize,
+        completed: usize,
+        more: &str,
+    ) -> Result<(), Complaint> {
+        let finished = self.run(self.launch(ranks, more))?;
+        require(finished.code == Some(0), Spoiled::Wrong, &finished)?;
+        let planned = metrics(&self.path("m.json"))["planned"].as_u64();
+        let what = format!("{planned:?} frames computed, {completed} were completed: {finished}");
+        require(
+            planned == Some((FRAMES - completed) as u64),
+            Spoiled::Lost,
+            what,
+        )?;
+        assert_same(&self.path(RESULT), &self.job.whole);
+        let verified = self.run(Launch::alone(&self.folder).args("verify r.h5"))?;
+        require(verified.code == Some(0), Spoiled::Wrong, verified)?;
+        let mut names = self.names();
+        // Cleared up by the next owner once the lock knows how.
+        names.retain(|name| !name.starts_with("r.h5.lock.new-"));
+        let what = format!("left behind: {names:?}");
+        require(names == ["in.h5", "m.json", RESULT], Spoiled::Wrong, what)
+    }
+
+    /// The names of all files, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Runs it to its end; one that had to be killed has hung.
+    pub fn run(&self, launch: Launch) -> Result<Finished, Complaint> {
+        let (finished, bitten) = launch.start().end();
+        require(!bitten, Spoiled::Hung, &finished)?;
+        Ok(finished)
+    }
+}
+
+fn bits(numbers: &[f64]) -> impl Iterator<Item = u64> + '_ {
+    numbers.iter().map(|x| x.to_bits())
+}
+
+/// `committed=N` of the last line of the log that has it.
+fn said_to_be_committed(finished: &Finished) -> usize {
+    let lines = finished.stderr.lines().rev();
+    let mut numbers = lines.filter_map(|line| {
+        let number = line.split_once(" committed=")?.1;
+        number.split_whitespace().next()?.parse().ok()
+    });
+    numbers.next().unwrap_or(0)
+}
