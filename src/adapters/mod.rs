@@ -10,6 +10,7 @@ pub mod cores;
 pub mod environment;
 pub mod extxyz;
 pub mod hdf5;
+pub mod isolate;
 pub mod journal;
 pub mod lock;
 pub mod machine;

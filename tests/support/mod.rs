@@ -6,6 +6,7 @@
 pub mod folder;
 pub mod job;
 pub mod launch;
+pub mod poison;
 pub mod results;
 pub mod tap;
 pub mod torture;

@@ -128,7 +128,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
     same_everywhere(ranks, ("programs", SAME), &program)?;
     let arguments = format!(
         "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} verify {} interval {:?} memory {} io {:?} hints {:?} \
-         threads {:?} timeout {:?} failures {:?} geometry {:?} walltime {:?} before {:?}",
+         threads {:?} isolate {} timeout {:?} failures {:?} geometry {:?} walltime {:?} before {:?}",
         config.input.display(),
         config.result.display(),
         config.calculator.name,
@@ -145,6 +145,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
         config.transfer,
         config.hints,
         config.threads,
+        config.isolate,
         config.frame_timeout,
         config.max_failures,
         config.geometry,
@@ -225,7 +226,8 @@ fn compute(
         checkpoint_interval: config.checkpoint_interval,
         max_memory: config.max_memory,
         deadline,
-        frame_timeout: config.frame_timeout,
+        // In a process of its own the engine is killed by its worker, which then goes on.
+        frame_timeout: config.frame_timeout.filter(|_| !config.isolate),
         max_failures: config.max_failures,
         suspects,
         ..Settings::default()
