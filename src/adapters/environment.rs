@@ -10,11 +10,15 @@
 ///
 /// HDF5's own file locks would make readers and a run block each other, and fail on file systems without locks;
 /// `RESULT.lock` guards writers instead.
-pub const VARIABLES: [(&str, &str); 4] = [
+///
+/// Open MPI's I/O layer looks for a way to share file pointers, which nobody here uses, at each opening; one of the
+/// ways tries locks in a file `RESULT.locktest.RANK`, which a kill leaves behind.
+pub const VARIABLES: [(&str, &str); 5] = [
     ("OMP_NUM_THREADS", "1"),
     ("OPENBLAS_NUM_THREADS", "1"),
     ("MKL_NUM_THREADS", "1"),
     ("HDF5_USE_FILE_LOCKING", "FALSE"),
+    ("OMPI_MCA_sharedfp", "^lockedfile"),
 ];
 
 /// Sets [`VARIABLES`] unless the user has set them. Call it first thing in `main`.

@@ -254,6 +254,15 @@ impl<'a> Desk<'a> {
         true
     }
 
+    /// Drops everything at hand: the frames are another job's now.
+    pub(super) fn forget(&mut self) {
+        self.pending = FrameSet::empty();
+        if let Some(pool) = &mut self.pool {
+            pool.forget();
+        }
+        self.spare.extend(self.ready.drain());
+    }
+
     pub(super) fn busy(&self) -> bool {
         let in_hand = self.pool.as_ref().map_or(0, Pool::batches_in_hand);
         in_hand > 0 || !(self.pending.is_empty() || self.stopping || self.error.is_some())

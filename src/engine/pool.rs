@@ -116,6 +116,11 @@ impl Pool {
         }
     }
 
+    /// Takes no interest any more in what was handed out: it is dropped when it comes back.
+    pub fn forget(&mut self) {
+        self.in_hand.clear();
+    }
+
     /// The next batch that comes back within `patience`, with the frames that were asked for.
     pub fn receive(&mut self, patience: Duration) -> Result<Option<(FrameSet, Batch)>> {
         let deadline = Instant::now() + patience;

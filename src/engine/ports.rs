@@ -32,6 +32,55 @@ pub trait Sink {
     fn check_status(&mut self, rows: &Rows, messages: bool) -> Result<()>;
     /// Stores how far this run has come.
     fn record(&mut self, progress: &Progress) -> Result<()>;
+
+    /// Where several jobs fill one result: before a commit, waits for this job's turn. False, on rank 0, when the frames
+    /// at hand are not its business any more, and what it has of them must not be written.
+    fn turn(&mut self, _meanwhile: &mut dyn FnMut()) -> Result<bool> {
+        Ok(true)
+    }
+    /// Before the last record and the close: waits for this job's turn, whatever became of its frames.
+    fn settle(&mut self, _meanwhile: &mut dyn FnMut()) -> Result<()> {
+        self.begin()
+    }
+    /// After a commit: others may write.
+    fn end(&mut self) -> Result<()> {
+        Ok(())
+    }
+    /// More frames for this job. Rank 0 alone asks.
+    fn more(&mut self) -> Result<More> {
+        Ok(More::Nothing)
+    }
+}
+
+/// What a job that shares a result is told when it has nothing left to compute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum More {
+    /// Compute these.
+    Frames(FrameSet),
+    /// Others have the rest in hand: ask again.
+    Wait,
+    /// Every frame is done.
+    Nothing,
+}
+
+impl More {
+    /// As text, for the other ranks.
+    pub fn encode(&self) -> String {
+        match self {
+            Self::Frames(frames) => frames.encode(),
+            Self::Wait => "wait".into(),
+            Self::Nothing => String::new(),
+        }
+    }
+
+    /// From the text of [`encode`](Self::encode).
+    pub fn decode(text: &str) -> Self {
+        match FrameSet::decode(text) {
+            Some(frames) if frames.is_empty() => Self::Nothing,
+            Some(frames) => Self::Frames(frames),
+            None => Self::Wait,
+        }
+    }
 }
 
 /// How urgently to stop; the most urgent wish of any rank counts.

@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use crate::domain::calculator::Factory;
 use crate::domain::error::{Error, Kind, Result};
 use crate::planning::frame_set::FrameSet;
+use crate::planning::partition::{EqualShares, Partition};
 use crate::planning::status::Status;
 
 use super::commit::{Ready, Rows};
 use super::desk::Desk;
 use super::journal::Journal;
-use super::ports::{Clock, Observer, Ranks, Sink, Source, Stop, Trouble, Verdict, Vote};
+use super::ports::{Clock, More, Observer, Ranks, Sink, Source, Stop, Trouble, Verdict, Vote};
 use super::summary::{Ending, Progress, RankSummary, Summary};
+use super::together::on_first_rank;
 
 /// What the loop has to know.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub struct Settings {
     /// Frames of this rank that may end the process: sets that are computed one after the other, after all others of
     /// all ranks are committed, one frame at a time and each committed before the next. As many on every rank.
     pub suspects: Vec<FrameSet>,
+    /// Several jobs fill the result: the sink says which frames are this one's, lease after lease.
+    pub shared: bool,
 }
 
 impl Default for Settings {
@@ -55,6 +59,7 @@ impl Default for Settings {
             frame_timeout: None,
             max_failures: None,
             suspects: Vec::new(),
+            shared: false,
         }
     }
 }
@@ -104,6 +109,8 @@ pub fn run(
             ..Progress::default()
         },
         committed_at: Duration::ZERO,
+        leased: 0,
+        complete: false,
     }
     .run()
 }
@@ -119,6 +126,10 @@ struct Coordinator<'a> {
     rows: Rows,
     progress: Progress,
     committed_at: Duration,
+    /// Frames of the lease, of all ranks, that are not committed.
+    leased: u64,
+    /// Of the frames that are shared none is left.
+    complete: bool,
 }
 
 impl Coordinator<'_> {
@@ -152,7 +163,12 @@ impl Coordinator<'_> {
                 self.journal.careful();
                 pulse = PULSE.0;
             } else if ending {
-                return self.finish();
+                if !self.desk.settings.shared || now || self.desk.stopping || !self.more()? {
+                    return self.finish();
+                }
+                if self.leased > 0 {
+                    pulse = PULSE.0;
+                }
             }
             if stop_by.is_some_and(|by| self.clock.now() >= by) {
                 self.desk.pool = None;
@@ -273,6 +289,10 @@ impl Coordinator<'_> {
     }
 
     fn write(&mut self, ready: &Ready, verdict: Verdict) -> Result<()> {
+        if self.desk.settings.shared && !self.turn()? {
+            self.discard();
+            return Ok(());
+        }
         let begin = self.sink.begin();
         self.step(begin)?;
         for slab in 0..verdict.slabs as usize {
@@ -299,8 +319,57 @@ impl Coordinator<'_> {
         self.count();
         let recorded = self.sink.record(&self.progress);
         self.step(recorded)?;
+        if self.desk.settings.shared {
+            // The record too is on the disk before another job writes.
+            let synced = self.sink.sync();
+            self.step(synced)?;
+            let ended = self.sink.end();
+            self.step(ended)?;
+        }
         self.observer.committed(&self.progress);
         Ok(())
+    }
+
+    /// Waits, where several jobs share the result, until it is this one's turn to write. False when another job has
+    /// taken its frames.
+    fn turn(&mut self) -> Result<bool> {
+        let desk = &mut self.desk;
+        let turn = self
+            .sink
+            .turn(&mut || desk.work(Duration::from_micros(500)));
+        let lost = matches!(turn, Ok(false));
+        self.step(turn.map(|_| ()))?;
+        Ok(self
+            .ranks
+            .tell(0, if lost { "lost" } else { "" })
+            .is_empty())
+    }
+
+    fn discard(&mut self) {
+        self.desk.forget();
+        self.progress.planned -= self.leased;
+        self.leased = 0;
+    }
+
+    /// Asks for more frames of a shared result; false when all are done.
+    fn more(&mut self) -> Result<bool> {
+        let sink = &mut self.sink;
+        let more = on_first_rank(self.ranks, || sink.more())?;
+        let told = more.map_or_else(String::new, |more| more.encode());
+        match More::decode(&self.ranks.tell(0, &told)) {
+            More::Nothing => {
+                self.complete = true;
+                Ok(false)
+            }
+            More::Wait => Ok(true),
+            More::Frames(frames) => {
+                self.leased = frames.len();
+                self.progress.planned += frames.len();
+                let (rank, size) = (self.ranks.rank(), self.ranks.size());
+                self.desk.pending = EqualShares.share(&frames, rank, size);
+                Ok(true)
+            }
+        }
     }
 
     fn count(&mut self) {
@@ -311,6 +380,7 @@ impl Coordinator<'_> {
         for (status, n) in Status::ALL.into_iter().zip(sums) {
             self.progress.committed.add(status, n as u64);
         }
+        self.leased = self.leased.saturating_sub(sums.iter().sum::<f64>() as u64);
         self.progress.commits += 1;
         self.progress.elapsed = self.clock.now();
     }
@@ -354,6 +424,12 @@ impl Coordinator<'_> {
     }
 
     fn record_end(&mut self, ending: Ending) -> Result<()> {
+        // An orphan must not even write its record, and nobody writes out of turn.
+        let desk = &mut self.desk;
+        let settled = self
+            .sink
+            .settle(&mut || desk.work(Duration::from_micros(500)));
+        self.step(settled)?;
         self.progress.ended = Some(ending);
         self.progress.elapsed = self.clock.now();
         let recorded = self.sink.record(&self.progress);
@@ -363,7 +439,8 @@ impl Coordinator<'_> {
     }
 
     fn finish(mut self) -> Result<Summary> {
-        let done = self.progress.committed.total() == self.progress.planned;
+        let all = self.progress.committed.total() == self.progress.planned;
+        let done = all && (self.complete || !self.desk.settings.shared);
         let ending = if done { Ending::Done } else { Ending::Stopped };
         self.record_end(ending)?;
         let ranks = self.ranks.gather(&self.desk.summary.to_row());

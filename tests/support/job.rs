@@ -7,23 +7,20 @@ use std::path::{Path, PathBuf};
 use framewise::adapters::hdf5::result_reader::ResultBlock;
 
 use super::folder::{Folder, perturbed};
-use super::launch::{Finished, Launch};
+use super::launch::{Finished, Launch, Running};
 use super::results::{assert_same, metrics, read};
 use super::tap::Tap;
 use super::torture::{Complaint, Spoiled, require};
 
-/// Frames of the job.
-pub const FRAMES: usize = 24;
 /// The result, in the folder of a place.
 pub const RESULT: &str = "r.h5";
-/// Four argon atoms and, with this cutoff, thousands of images of them: a few milliseconds and some hundred bytes per
-/// frame, so that there are several commits and the file is small.
 const ARGUMENTS: &str = "-v --metrics m.json --threads 1 --checkpoint-interval 0.001 --calculator lennard-jones \
-    --param epsilon=0.0104 --param sigma=3.4 --param cutoff=85";
+    --param epsilon=0.0104 --param sigma=3.4";
 
 /// The job, its input and what an undisturbed run makes of it.
 pub struct Job {
     folder: Folder,
+    command: String,
     whole: PathBuf,
     results: ResultBlock,
 }
@@ -42,17 +39,23 @@ impl Held {
 }
 
 impl Job {
-    /// Runs it once, undisturbed.
-    pub fn new() -> Self {
+    /// Some commits and a small file.
+    pub fn small() -> Self {
+        Self::of(24, 85)
+    }
+
+    /// Frames of four argon atoms and, with such a cutoff (Å), thousands of images of them: a few milliseconds and
+    /// some hundred bytes each. It is run once, undisturbed.
+    pub fn of(frames: usize, cutoff: usize) -> Self {
         let folder = Folder::new();
-        folder.import_frames("in", &perturbed("argon_small_cell.xyz", FRAMES, 4));
-        folder
-            .alone(&format!("run in.h5 -o {RESULT} {ARGUMENTS}"))
-            .expect(0);
+        folder.import_frames("in", &perturbed("argon_small_cell.xyz", frames, 4));
+        let command = format!("run in.h5 -o {RESULT} {ARGUMENTS} --param cutoff={cutoff}");
+        folder.alone(&command).expect(0);
         let whole = folder.path(RESULT);
         Self {
             results: read(&whole),
             whole,
+            command,
             folder,
         }
     }
@@ -63,6 +66,11 @@ impl Job {
         fs::create_dir(&folder).unwrap();
         fs::hard_link(self.folder.path("in.h5"), folder.join("in.h5")).unwrap();
         Place { job: self, folder }
+    }
+
+    /// Number of frames.
+    pub fn frames(&self) -> usize {
+        self.results.status.len()
     }
 
     /// The result of the undisturbed run.
@@ -103,7 +111,7 @@ impl Place<'_> {
             // Others want the cores too.
             Launch::on(ranks, &self.folder).variable("OMPI_MCA_mpi_yield_when_idle", "1")
         };
-        launch.args(&format!("run in.h5 -o {RESULT} {ARGUMENTS} {more}"))
+        launch.args(&format!("{} {more}", self.job.command))
     }
 
     /// What the result holds, if it is there: no frame may be completed and other than in the undisturbed run.
@@ -114,8 +122,12 @@ impl Place<'_> {
         }
         let (found, whole) = (read(&path), &self.job.results);
         let completed: Vec<bool> = found.status.iter().map(|code| *code == 0).collect();
-        require(completed.len() == FRAMES, Spoiled::Wrong, "frames")?;
-        for i in (0..FRAMES).filter(|i| completed[*i]) {
+        require(
+            completed.len() == self.job.frames(),
+            Spoiled::Wrong,
+            "frames",
+        )?;
+        for i in (0..completed.len()).filter(|i| completed[*i]) {
             let forces = found.offsets[i]..found.offsets[i + 1];
             let same = found.energy[i].to_bits() == whole.energy[i].to_bits()
                 && bits(found.forces[forces.clone()].as_flattened())
@@ -155,28 +167,30 @@ impl Place<'_> {
     /// The same command on so many ranks: completes the job, computes nothing twice, leaves nothing beside the
     /// result, and the result is that of an undisturbed run.
     pub fn complete(&self, ranks: usize, held: Option<&Held>) -> Result<(), Complaint> {
-        self.complete_from(ranks, held.map_or(0, Held::count), "")
+        let count = held.map_or(0, Held::count);
+        self.complete_with(ranks, Some(count), "")
     }
 
-    /// As [`Self::complete`] with further arguments; at least `completed` frames are not computed again.
-    pub fn complete_from(
+    /// As [`Self::complete`] with further arguments; so many frames are completed before, if that matters.
+    pub fn complete_with(
         &self,
         ranks: usize,
-        completed: usize,
+        completed: Option<usize>,
         more: &str,
     ) -> Result<(), Complaint> {
-        let finished = self.run(self.launch(ranks, more))?;
+        let finished = to_the_end(self.launch(ranks, more))?;
         require(finished.code == Some(0), Spoiled::Wrong, &finished)?;
-        let planned = metrics(&self.path("m.json"))["planned"].as_u64();
-        let what = format!("{planned:?} frames computed, {completed} were completed: {finished}");
-        require(
-            planned == Some((FRAMES - completed) as u64),
-            Spoiled::Lost,
-            what,
-        )?;
+        if let Some(completed) = completed {
+            let planned = metrics(&self.path("m.json"))["planned"].as_u64();
+            let expected = Some((self.job.frames() - completed) as u64);
+            let what = format!("{planned:?} frames computed, {completed} were there: {finished}");
+            require(planned == expected, Spoiled::Lost, what)?;
+        }
         assert_same(&self.path(RESULT), &self.job.whole);
-        let verified = self.run(Launch::alone(&self.folder).args("verify r.h5"))?;
-        require(verified.code == Some(0), Spoiled::Wrong, verified)?;
+        for look in ["verify r.h5", "status r.h5"] {
+            let looked = to_the_end(Launch::alone(&self.folder).args(look))?;
+            require(looked.code == Some(0), Spoiled::Wrong, looked)?;
+        }
         let mut names = self.names();
         // Cleared up by the next owner once the lock knows how.
         names.retain(|name| !name.starts_with("r.h5.lock.new-"));
@@ -193,12 +207,26 @@ impl Place<'_> {
         names.sort();
         names
     }
+}
 
-    /// Runs it to its end; one that had to be killed has hung.
-    pub fn run(&self, launch: Launch) -> Result<Finished, Complaint> {
-        let (finished, bitten) = launch.start().end();
-        require(!bitten, Spoiled::Hung, &finished)?;
-        Ok(finished)
+/// Runs it to its end; one that had to be killed has hung.
+pub fn to_the_end(launch: Launch) -> Result<Finished, Complaint> {
+    end_of(launch.start())
+}
+
+/// Waits for its end; one that had to be killed has hung.
+pub fn end_of(running: Running) -> Result<Finished, Complaint> {
+    let (finished, bitten) = running.end();
+    require(!bitten, Spoiled::Hung, &finished)?;
+    Ok(finished)
+}
+
+/// By SIGKILL, and not by an error of its own.
+pub fn was_killed(run: &Finished, ranks: usize) -> bool {
+    if ranks == 1 {
+        run.signal == Some(9)
+    } else {
+        !matches!(run.code, Some(0 | 1 | 2 | 3 | 75)) && !run.stderr.contains("error: ")
     }
 }
 

@@ -248,6 +248,18 @@ impl Running {
         }
     }
 
+    /// As [`Self::wait_for`]; false when the run ends without saying it.
+    pub fn hears(&mut self, text: &str) -> bool {
+        while let Ok(line) = self.lines.recv_timeout(LIMIT) {
+            self.heard += &line;
+            self.heard.push('\n');
+            if line.contains(text) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// True while the process that was started lives.
     pub fn goes_on(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -315,6 +327,11 @@ impl Drop for Running {
 /// Sends a signal to one process.
 pub fn send(pid: Pid, signal: Signal) {
     kill_process(pid, signal).unwrap();
+}
+
+/// Sends a signal to one process that may have ended by itself.
+pub fn send_if_there(pid: Pid, signal: Signal) {
+    let _ = kill_process(pid, signal);
 }
 
 fn pid_of(child: &Child) -> Pid {

@@ -10,16 +10,18 @@ use std::path::Path;
 use ::hdf5::{Dataset, File, FileBuilder};
 use zerocopy::IntoBytes;
 
-use crate::adapters::lock::Lock;
+use crate::adapters::guard::Guard;
 use crate::adapters::mpi::{RawCommunicator, RawInfo};
 use crate::domain::error::Result;
 use crate::engine::commit::Rows;
-use crate::engine::ports::Sink;
+use crate::engine::ports::{More, Sink};
 use crate::engine::summary::Progress;
+use crate::planning::frame_set::FrameSet;
+use crate::planning::status::Status;
 
 use super::create::Message;
 use super::failed;
-use super::ffi::{Transfer, write_rows};
+use super::ffi::{Transfer, read_rows, write_rows};
 use super::history::{self, Run};
 use super::layout::{self, MESSAGE_BYTES};
 use super::readback::{Place, ReadBack};
@@ -38,7 +40,7 @@ pub struct ResultSink {
     file: File,
     ragged: bool,
     transfer: Transfer,
-    lock: Option<Lock>,
+    guard: Option<Guard>,
     first_rank: bool,
     run: Run,
     back: ReadBack,
@@ -71,15 +73,15 @@ pub fn open_parallel(path: &Path, world: RawCommunicator, info: Option<RawInfo>)
 }
 
 impl ResultSink {
-    /// Opens the result on all ranks. Collective. `lock` on rank 0 only, `run` the same on every rank.
+    /// Opens the result on all ranks. Collective. `guard` on rank 0 only, `run` the same on every rank.
     pub fn open(
         path: &Path,
         (world, info): (RawCommunicator, Option<RawInfo>),
         transfer: Transfer,
-        lock: Option<Lock>,
+        guard: Option<Guard>,
         run: Run,
     ) -> Result<Self> {
-        let first_rank = lock.is_some();
+        let first_rank = guard.is_some();
         let file = open_parallel(path, world, info)?;
         // Every rank opens all of them, whatever became of the first: opening is collective.
         let [
@@ -131,7 +133,7 @@ impl ResultSink {
                 forces,
                 file: file.clone(),
                 transfer,
-                lock,
+                guard,
                 first_rank,
                 run,
             })
@@ -146,7 +148,7 @@ impl ResultSink {
     /// Lets go of the lock and of nothing else: the file stays open until the process ends.
     pub fn abandon(self) {
         let mut leaked = ManuallyDrop::new(self);
-        drop(leaked.lock.take());
+        drop(leaked.guard.take());
     }
 
     /// Rows of the forces: frames, or atoms where frames differ in size.
@@ -170,7 +172,7 @@ impl ResultSink {
             message,
             history,
             file,
-            lock,
+            guard,
             ..
         } = self;
         drop((
@@ -178,14 +180,14 @@ impl ResultSink {
         ));
         let closed = file.close();
         // Only now may another job begin to write.
-        drop(lock);
+        drop(guard);
         closed
     }
 }
 
 impl Sink for ResultSink {
     fn begin(&mut self) -> Result<()> {
-        self.lock.as_ref().map_or(Ok(()), Lock::check)
+        self.guard.as_ref().map_or(Ok(()), Guard::check)
     }
 
     fn write_results(&mut self, rows: &Rows) -> Result<()> {
@@ -230,6 +232,8 @@ impl Sink for ResultSink {
         flushed
             .map_err(failed("cannot sync the result to disk"))
             .and(synced)
+            // Somebody may have taken us for dead during the writes: no state is written then.
+            .and_then(|()| self.begin())
     }
 
     fn check_results(&mut self, rows: &Rows) -> Result<()> {
@@ -262,8 +266,51 @@ impl Sink for ResultSink {
         self.run.committed = progress.committed.total();
         self.run.planned = progress.planned;
         self.run.state = progress.ended.map_or("running", |e| e.name()).into();
+        if let Some(number) = self.guard.as_ref().and_then(Guard::run) {
+            self.run.number = number;
+        }
         history::write(&self.history, &self.run, self.first_rank, self.transfer)
     }
+
+    fn turn(&mut self, meanwhile: &mut dyn FnMut()) -> Result<bool> {
+        self.guard.as_mut().map_or(Ok(true), |g| g.turn(meanwhile))
+    }
+
+    fn settle(&mut self, meanwhile: &mut dyn FnMut()) -> Result<()> {
+        self.guard.as_mut().map_or(Ok(()), |g| g.settle(meanwhile))
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if let Some(guard) = &mut self.guard {
+            guard.release();
+        }
+        Ok(())
+    }
+
+    fn more(&mut self) -> Result<More> {
+        let status = &self.status;
+        let mut undone = |left: &FrameSet| undefined(status, left);
+        let guard = self.guard.as_mut();
+        guard.map_or(Ok(More::Nothing), |g| g.claim(&mut undone))
+    }
+}
+
+/// Those of `frames` that are undefined. Rank 0 alone reads.
+fn undefined(status: &Dataset, frames: &FrameSet) -> Result<FrameSet> {
+    const BLOCK: u64 = 1 << 17;
+    let (mut rest, mut found) = (frames.clone(), FrameSet::empty());
+    let mut codes = Vec::new();
+    while !rest.is_empty() {
+        let block = rest.split_front(BLOCK);
+        codes.resize(block.len() as usize, 0i64);
+        read_rows(status, block.runs(), &mut codes)?;
+        for (frame, code) in block.iter().zip(&codes) {
+            if *code == Status::Undefined.code() {
+                found.append(frame..frame + 1);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The states as they are stored.

@@ -17,6 +17,7 @@ Examples:
   mpiexec -n 4 framewise run md.h5 -o result.h5 --calculator lennard-jones \\
       --param epsilon=0.0104 --param sigma=3.4 --param cutoff=8.5
   srun --mpi=pmix framewise run md.h5 -o result.h5 --config job.toml --walltime auto
+  sbatch --array=1-8 --wrap 'srun framewise run md.h5 -o result.h5 --config job.toml --share'
   framewise run structures.h5 --key training/water -o water.h5 --calculator xtb --frames 0:1000:10
 
 The result file is the checkpoint: after a kill, run the same command again, on any number of ranks.
@@ -76,6 +77,19 @@ pub struct RunArgs {
     /// [default: only results up to 256 MiB, and those of a run that was killed]
     #[arg(long, help_heading = "Which frames")]
     pub verify_on_resume: bool,
+
+    /// One of several jobs that fill the same result at once, each on any number of ranks
+    #[arg(long, help_heading = "How to run")]
+    pub share: bool,
+
+    /// With --share: take over the frames of a job that has shown no life for so long [default: 60s]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "TIME",
+        help_heading = "How to run"
+    )]
+    pub share_timeout: Option<String>,
 
     /// Time between commits; a kill costs at most this much work [default: 60s]
     #[arg(
@@ -223,6 +237,8 @@ impl RunArgs {
             overwrite: flags.overwrite || file.overwrite,
             retry: flags.retry.or(file.retry),
             verify_on_resume: flags.verify_on_resume || file.verify_on_resume,
+            share: flags.share || file.share,
+            share_timeout: flags.share_timeout.or(file.share_timeout),
             checkpoint_interval: flags.checkpoint_interval.or(file.checkpoint_interval),
             walltime: flags.walltime.or(file.walltime),
             stop_before: flags.stop_before.or(file.stop_before),

@@ -64,6 +64,8 @@ pub struct RunConfig {
     pub overwrite: bool,
     /// States that are computed again.
     pub retry: Vec<Status>,
+    /// Several jobs fill the result at once; how long one may show no life before it is taken for dead.
+    pub share: Option<Duration>,
     /// Check every completed frame before going on.
     pub verify_on_resume: bool,
     /// Time between commits.
@@ -107,6 +109,7 @@ impl RunConfig {
                 "{what}; for example: framewise run md.h5 -o result.h5 --calculator null"
             ))
         };
+        let share = share(&args)?;
         let input = args.input.ok_or_else(|| missing("INPUT is missing"))?;
         let result = args.output.ok_or_else(|| missing("-o RESULT is missing"))?;
         let name = args
@@ -148,6 +151,7 @@ impl RunConfig {
             chunk: parsed("--chunk", args.chunk.as_deref())?,
             overwrite: args.overwrite,
             retry: retry(args.retry.as_deref())?,
+            share,
             verify_on_resume: args.verify_on_resume,
             checkpoint_interval: duration(
                 "--checkpoint-interval",
@@ -247,6 +251,30 @@ fn retry(text: Option<&str>) -> Result<Vec<Status>> {
         .flat_map(|t| t.split(','))
         .map(|word| choice("--retry", word.trim(), &known))
         .collect()
+}
+
+fn share(args: &RunArgs) -> Result<Option<Duration>> {
+    let patience = duration("--share-timeout", args.share_timeout.as_deref())?;
+    if !args.share {
+        return match patience {
+            Some(_) => Err(Error::usage("--share-timeout: only with --share")),
+            None => Ok(None),
+        };
+    }
+    let with = [
+        ("--overwrite", args.overwrite),
+        ("--retry", args.retry.is_some()),
+    ];
+    if let Some((flag, _)) = with.into_iter().find(|(_, given)| *given) {
+        return Err(Error::usage(format!(
+            "--share and {flag} exclude each other: one job would forget what another has computed; run {flag} without --share"
+        )));
+    }
+    let patience = patience.unwrap_or(Duration::from_mins(1));
+    if patience < Duration::from_millis(100) {
+        return Err(Error::usage("--share-timeout: at least 100ms"));
+    }
+    Ok(Some(patience))
 }
 
 fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>> {

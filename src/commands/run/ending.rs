@@ -37,7 +37,10 @@ pub(super) fn report(
         return watch::print_nothing_to_do(config, selected.len(), job.troubled);
     }
     if setting.talkative {
-        let left = summary.progress.planned - committed.total();
+        let left = match config.share {
+            None => summary.progress.planned - committed.total(),
+            Some(_) => undefined(config, selected)?,
+        };
         watch::print_summary(summary, config, selected.len(), left)?;
     }
     match committed.troubled() {
@@ -63,4 +66,26 @@ pub(super) fn name_failures(config: &RunConfig, selected: &FrameSet) -> Result<(
         tracing::warn!("and {more} frames more: framewise status {result} --failed");
     }
     Ok(())
+}
+
+/// Selected frames that failed or did not converge. Where several jobs share the result, those of all jobs count: the
+/// exit code tells about the selection.
+pub(super) fn troubled(
+    config: &RunConfig,
+    selected: &FrameSet,
+    job: &Job,
+    summary: &Summary,
+) -> Result<u64> {
+    if config.share.is_none() || job.pending.is_empty() {
+        return Ok(job.troubled + summary.progress.committed.troubled());
+    }
+    let states = ResultReader::open(&config.result)?.states()?;
+    let troubled = states.of_any(&[Status::Failed, Status::NotConverged]);
+    Ok(troubled.intersection(selected).len())
+}
+
+/// Selected frames that nobody has computed.
+fn undefined(config: &RunConfig, selected: &FrameSet) -> Result<u64> {
+    let states = ResultReader::open(&config.result)?.states()?;
+    Ok(states.of(Status::Undefined).intersection(selected).len())
 }

@@ -118,6 +118,7 @@ pub fn standing(
     reader: &ResultReader,
     config: &RunConfig,
     selected: &FrameSet,
+    in_company: bool,
 ) -> Result<Standing> {
     let history = reader.history()?;
     let last = history.last();
@@ -136,7 +137,8 @@ pub fn standing(
     if !config.verify_on_resume {
         completed = completed.intersection(selected);
     }
-    let was_killed = last.is_some_and(|run| run.state == "running");
+    // Among jobs that share the result the first one has looked.
+    let was_killed = !in_company && last.is_some_and(|run| run.state == "running");
     let wrong = recheck::recheck(reader, config, &completed, was_killed)?;
     let reset = FrameSet::union([&again, &wrong, &states.unknown]);
     let pending = FrameSet::union([states.of(Status::Undefined), &reset]).intersection(selected);

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::adapters::cores;
+use crate::adapters::guard::Guard;
 use crate::adapters::hdf5::history::Run;
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::sink::ResultSink;
 use crate::adapters::journal::Stripe;
-use crate::adapters::lock::{self, Lock};
+use crate::adapters::lock;
 use crate::adapters::mpi::{self, MpiRanks, RawCommunicator, RawInfo, World};
 use crate::adapters::signals::Signals;
 use crate::commands::table::plural;
 use crate::domain::error::{Error, Kind, Result};
-use crate::engine::ports::{Clock, Ranks};
+use crate::engine::ports::{Clock, Ranks, Sink};
 use crate::engine::run::{Ports, Settings, run as run_engine};
 use crate::engine::summary::{Ending, Summary};
 use crate::engine::together::{on_first_rank, same_everywhere, together};
@@ -25,7 +26,7 @@ use crate::planning::suspects::Tallies;
 use super::birth::{close, give_birth};
 use super::config::RunConfig;
 use super::deadline::deadline;
-use super::ending::{nothing_to_do, report};
+use super::ending::{self, nothing_to_do, report};
 use super::existing;
 use super::poison;
 use super::prepare::{Job, prepare};
@@ -81,32 +82,41 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     let mut input = together(ranks, Input::open(&config.input, config.key.as_deref()))?;
     let selected = together(ranks, select(config, input.frames()))?;
     let info = together(ranks, mpi::info(&config.hints))?;
-    let prepared = on_first_rank(ranks, || prepare(config, &mut input, &selected))?;
-    let (first, job) = match prepared {
+    let size = ranks.size();
+    let prepared = on_first_rank(ranks, || prepare(setting, size, &mut input, &selected))?;
+    let (first, job) = match prepared.flatten() {
         Some((first, job)) => (Some(first), job.encode()),
         None => (None, String::new()),
     };
-    let job = Job::decode(&ranks.tell(0, &job))
-        .ok_or_else(|| Error::failure("rank 0 sent an unreadable job"));
+    let job = ranks.tell(0, &job);
+    if job.is_empty() {
+        // A signal came while other jobs that share the result kept this one waiting.
+        return Ok(Outcome::Stopped);
+    }
+    let job = Job::decode(&job).ok_or_else(|| Error::failure("rank 0 sent an unreadable job"));
     let job = together(ranks, job)?;
     let file = (setting.world.raw(), info);
     if job.created {
         let attributes = first.as_ref().map(|f| &f.attributes);
         give_birth(config, file, ranks, attributes)?;
     }
-    let (lock, tallies) = first.map(|f| (f.lock, f.journal)).unzip();
+    let (guard, tallies) = first.map(|f| (f.guard, f.journal)).unzip();
     let summary = if job.planned() == 0 {
         nothing_to_do(ranks.size())
     } else {
         let intent = existing::intent(config, &selected);
         let deadline = deadline(setting, ranks)?;
         let journal = poison::begin(setting, ranks, tallies.as_ref())?;
-        let sink = open_sink(setting, ranks, file, lock, &job, intent)?;
+        let sink = open_sink(setting, ranks, file, guard, &job, intent)?;
         let told = (journal, tallies);
         compute(setting, ranks, sink, input, &job, deadline, told)?
     };
-    on_first_rank(ranks, || report(setting, &selected, &job, &summary))?;
-    let troubled = job.troubled + summary.progress.committed.troubled();
+    let counted = on_first_rank(ranks, || {
+        report(setting, &selected, &job, &summary)?;
+        ending::troubled(config, &selected, &job, &summary)
+    })?;
+    let told = ranks.tell(0, &counted.map_or_else(String::new, |n| n.to_string()));
+    let troubled: u64 = told.parse().unwrap_or(0);
     Ok(match (summary.ending, troubled) {
         (Ending::Stopped | Ending::Failed, _) => Outcome::Stopped,
         (Ending::Done, 0) => Outcome::Completed,
@@ -127,7 +137,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
     );
     same_everywhere(ranks, ("programs", SAME), &program)?;
     let arguments = format!(
-        "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} verify {} interval {:?} memory {} io {:?} hints {:?} \
+        "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} share {:?} verify {} interval {:?} memory {} io {:?} hints {:?} \
          threads {:?} isolate {} timeout {:?} failures {:?} geometry {:?} walltime {:?} before {:?}",
         config.input.display(),
         config.result.display(),
@@ -139,6 +149,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
         config.chunk,
         config.overwrite,
         config.retry,
+        config.share,
         config.verify_on_resume,
         config.checkpoint_interval,
         config.max_memory,
@@ -172,7 +183,7 @@ fn open_sink(
     setting: &Setting<'_>,
     ranks: &mut MpiRanks,
     file: (RawCommunicator, Option<RawInfo>),
-    lock: Option<Lock>,
+    guard: Option<Guard>,
     job: &Job,
     intent: String,
 ) -> Result<ResultSink> {
@@ -193,7 +204,7 @@ fn open_sink(
         &setting.config.result,
         file,
         setting.config.transfer,
-        lock,
+        guard,
         run,
     );
     // Dropping a sink closes it, which is collective: not before all ranks have one.
@@ -220,7 +231,7 @@ fn compute(
         _ => FrameSet::empty(),
     };
     let suspects = vec![share_of(careful), solitary];
-    let share = share_of(rest);
+    let mut share = share_of(rest);
     let settings = Settings {
         threads: setting.threads(),
         checkpoint_interval: config.checkpoint_interval,
@@ -230,9 +241,10 @@ fn compute(
         frame_timeout: config.frame_timeout.filter(|_| !config.isolate),
         max_failures: config.max_failures,
         suspects,
+        shared: config.share.is_some(),
         ..Settings::default()
     };
-    let planned = job.planned();
+    let mut planned = job.planned();
     let later = planned - rest.len();
     if ranks.rank() == 0 && later > 0 {
         tracing::warn!(
@@ -257,9 +269,14 @@ fn compute(
         );
     }
     let mut watch = Watch::new(config.progress, ranks.rank() == 0, planned, share.len());
+    if settings.shared {
+        // Frames come in leases; others may open the file now.
+        (share, planned) = (FrameSet::empty(), 0);
+        sink.end()?;
+    }
     let name = ranks.name();
     let ports = Ports {
-        ranks,
+        ranks: &mut *ranks,
         source: &mut input,
         sink: &mut sink,
         clock: &WallClock(setting.started),
@@ -270,13 +287,22 @@ fn compute(
     let summary = run_engine(&settings, &config.factory, share, planned, ports);
     watch.finish();
     journal.leave();
-    if let (Ok(summary), Some((_, tallies))) = (&summary, &tallies) {
+    if let (Ok(summary), Some((_, tallies)), None) = (&summary, &tallies, config.share) {
         poison::end(config, tallies, job, summary.ending);
     }
-    // All ranks left the loop with the same outcome, so all of them close, or none.
-    match &summary {
-        Err(error) if matches!(error.kind, Kind::Abandoned | Kind::Alone) => sink.abandon(),
-        _ => close(sink.close(), &config.result, &name),
+    // All ranks left the loop with the same outcome, so all of them close, or none; and HDF5 writes at close.
+    if matches!(&summary, Err(e) if matches!(e.kind, Kind::Abandoned | Kind::Alone)) {
+        sink.abandon();
+        return summary;
     }
+    if let Err(error) = on_first_rank(ranks, || sink.settle(&mut || ())) {
+        sink.abandon();
+        let error = match error.kind {
+            Kind::Alone => error,
+            _ => error.abandoned(),
+        };
+        return summary.and(Err(error));
+    }
+    close(sink.close(), &config.result, &name);
     summary
 }

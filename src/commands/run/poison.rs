@@ -142,6 +142,12 @@ pub(super) fn begin(
         .max();
     let size = ranks.size() as u64;
     let made = on_first_rank(ranks, || {
+        if setting.config.share.is_some() {
+            // A job among many dies alone: what it had in hand the others compute, whose journals these are not.
+            return Ok(Err(Error::failure(
+                "jobs that share a result keep no journal",
+            )));
+        }
         let (identity, tallies) = first.cloned().unwrap_or_default();
         let header = Header {
             identity,
@@ -151,7 +157,7 @@ pub(super) fn begin(
         };
         Ok(journal::create(&path, &header))
     })?;
-    if let Some(Err(error)) = &made {
+    if let (Some(Err(error)), None) = (&made, setting.config.share) {
         tracing::warn!("{error}; a frame that crashes the job will not be recognised");
     }
     let made = ranks.tell(

@@ -1,22 +1,28 @@
 //! What rank 0 does alone before the ranks open the file: take the lock, then create the file or see what is left
 //! to do in it.
 
+use std::time::Duration;
+
+use crate::adapters::guard::Guard;
 use crate::adapters::hdf5::create;
 use crate::adapters::hdf5::fingerprint::fingerprint;
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::lock::Lock;
 use crate::adapters::mpi;
+use crate::adapters::share::{self, Member, Part};
 use crate::domain::error::{Error, Result};
+use crate::engine::ports::Stop;
 use crate::planning::frame_set::FrameSet;
 use crate::planning::suspects::Tallies;
 
 use super::config::RunConfig;
 use super::existing::{self, Identity, Standing};
+use super::job::Setting;
 use super::{place, poison};
 
 /// What rank 0 keeps to itself.
 pub(super) struct First {
-    pub lock: Lock,
+    pub guard: Guard,
     pub attributes: Vec<(&'static str, String)>,
     /// What the journal is to begin with: the job's number and what earlier deaths have told.
     pub journal: (u64, Tallies),
@@ -68,18 +74,46 @@ impl Job {
     }
 }
 
-/// Rank 0 alone: take the lock, then create the file or see what is left to do in it.
+/// How long a job takes that looks whether those on other hosts that share a result are alive.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Commits in the time of one lease.
+const COMMITS_PER_LEASE: u32 = 4;
+
+/// The right to write; `None` when a signal came while others kept this job waiting.
+fn guard(setting: &Setting<'_>, ranks: usize) -> Result<Option<Guard>> {
+    let config = setting.config;
+    let Some(patience) = config.share else {
+        let lock = Lock::take(&config.result)?;
+        share::refuse_if_shared(&config.result, PATIENCE)?;
+        return Ok(Some(Guard::Alone(lock)));
+    };
+    let part = Part {
+        workers: (setting.threads() * ranks) as u64,
+        wanted: COMMITS_PER_LEASE * config.checkpoint_interval,
+        patience,
+    };
+    let stop = || setting.signals.wish() > Stop::No;
+    let member = Member::join(&config.result, part, &stop)?;
+    Ok(member.map(|member| Guard::Shared(Box::new(member))))
+}
+
+/// Rank 0 alone: take the lock, then create the file or see what is left to do in it. `None` when a signal came
+/// first.
 pub(super) fn prepare(
-    config: &RunConfig,
+    setting: &Setting<'_>,
+    ranks: usize,
     input: &mut Input,
     selected: &FrameSet,
-) -> Result<(First, Job)> {
+) -> Result<Option<(First, Job)>> {
+    let config = setting.config;
     place::check(config)?;
-    let lock = Lock::take(&config.result)?;
+    let Some(mut guard) = guard(setting, ranks)? else {
+        return Ok(None);
+    };
     let fingerprint = fingerprint(input)?;
     let identity = existing::identity(config, input, fingerprint);
     let found = if config.result.exists() {
-        look_at_existing(config, &identity, selected)?
+        look_at_existing(config, &identity, selected, guard.in_company()?)?
     } else {
         None
     };
@@ -106,24 +140,29 @@ pub(super) fn prepare(
     } else if !standing.reset.is_empty() {
         existing::reset(&config.result, &standing.reset)?;
     }
+    let run_number = guard.begin(standing.run_number, &standing.pending)?;
     let job = Job {
         created,
-        run_number: standing.run_number,
+        run_number,
         troubled: standing.troubled,
         pending: tallies.phases(&standing.pending),
     };
-    if created || job.planned() == 0 {
+    if config.share.is_none() && (created || job.planned() == 0) {
         poison::tidy(config, &journal);
     }
-    if !created && job.planned() == 0 && (config.overwrite || !config.retry.is_empty()) {
+    if config.share.is_none()
+        && !created
+        && job.planned() == 0
+        && (config.overwrite || !config.retry.is_empty())
+    {
         poison::close_history(config)?;
     }
     let first = First {
-        lock,
+        guard,
         attributes,
         journal,
     };
-    Ok((first, job))
+    Ok(Some((first, job)))
 }
 
 /// What is left to do, and which frames are suspected to have ended the job; `None` when the file is to be replaced by
@@ -132,16 +171,21 @@ pub(super) fn look_at_existing(
     config: &RunConfig,
     identity: &Identity,
     selected: &FrameSet,
+    in_company: bool,
 ) -> Result<Option<(Standing, Tallies)>> {
     let reader = place::open_existing(&config.result)?;
     let Some(difference) = existing::difference(&reader, identity) else {
+        if config.share.is_some() {
+            let standing = existing::standing(&reader, config, selected, in_company)?;
+            return Ok(Some((standing, Tallies::default())));
+        }
         let frames = reader.n_frames();
         // HDF5 refuses to open for writing what this process has open for reading.
         drop(reader);
         let past = poison::past(config, identity, frames).unwrap_or_default();
         let (tallies, condemned) = poison::settle(config, past)?;
         let reader = place::open_existing(&config.result)?;
-        let mut standing = existing::standing(&reader, config, selected)?;
+        let mut standing = existing::standing(&reader, config, selected, in_company)?;
         // What has just been condemned is not retried by the same start.
         standing.troubled += standing.reset.intersection(&condemned).len();
         standing.reset = standing.reset.difference(&condemned);
