@@ -12,6 +12,8 @@ pub mod exit;
 pub mod extxyz;
 pub mod guard;
 pub mod hdf5;
+pub mod isolate;
+pub mod journal;
 pub mod lock;
 pub mod machine;
 pub mod mpi;

@@ -17,6 +17,7 @@ use crate::planning::status::Status;
 
 use super::commit::{Ready, Rows};
 use super::desk::Desk;
+use super::journal::Journal;
 use super::ports::{
     Clock, More, Observer, Ranks, Sink, Source, Stop, Stopping, Trouble, Verdict, Vote,
 };
@@ -42,6 +43,9 @@ pub struct Settings {
     pub frame_timeout: Option<Duration>,
     /// Stop with an error after this many failed frames of the whole job.
     pub max_failures: Option<u64>,
+    /// Frames of this rank that may end the process: sets that are computed one after the other, after all others of
+    /// all ranks are committed, one frame at a time and each committed before the next. As many on every rank.
+    pub suspects: Vec<FrameSet>,
     /// Several jobs fill the result: the sink says which frames are this one's, lease after lease.
     pub shared: bool,
 }
@@ -66,6 +70,7 @@ impl Default for Settings {
             grace: Duration::from_secs(20),
             frame_timeout: None,
             max_failures: None,
+            suspects: Vec::new(),
             shared: false,
         }
     }
@@ -85,13 +90,15 @@ pub struct Ports<'a> {
     pub observer: &'a mut dyn Observer,
     /// Signals received by this process.
     pub interrupt: &'a dyn Fn() -> Stop,
+    /// What remembers the frames in hand.
+    pub journal: &'a Arc<dyn Journal>,
 }
 
 /// Batch systems send SIGKILL so long after their first signal (SLURM's default `KillWait`).
 const KILL_WAIT: Duration = Duration::from_secs(30);
 /// Shortest and longest time between two agreements of an undisturbed run.
 const PULSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
-/// Evaluates the frames `share` of this rank (the shares of all ranks together are `planned` frames) and
+/// Evaluates the frames `share` of this rank and its suspects (those of all ranks together are `planned` frames) and
 /// commits them. Collective. On an error every rank returns the same message.
 #[allow(clippy::needless_pass_by_value)] // the ports belong to this run
 pub fn run(
@@ -101,7 +108,7 @@ pub fn run(
     planned: u64,
     ports: Ports<'_>,
 ) -> Result<Summary> {
-    let desk = Desk::new(settings, factory, share, ports.source);
+    let desk = Desk::new(settings, factory, ports.journal, share, ports.source);
     Coordinator {
         desk,
         ranks: ports.ranks,
@@ -109,6 +116,7 @@ pub fn run(
         clock: ports.clock,
         observer: ports.observer,
         interrupt: ports.interrupt,
+        journal: ports.journal.as_ref(),
         rows: Rows::default(),
         progress: Progress {
             planned,
@@ -132,6 +140,7 @@ struct Coordinator<'a> {
     clock: &'a dyn Clock,
     observer: &'a mut dyn Observer,
     interrupt: &'a dyn Fn() -> Stop,
+    journal: &'a dyn Journal,
     rows: Rows,
     progress: Progress,
     committed_at: Duration,
@@ -170,7 +179,10 @@ impl Coordinator<'_> {
             if let Some(error) = self.too_many_failures() {
                 return Err(self.end_with(error));
             }
-            if ending {
+            if ending && !now && !self.desk.stopping && self.desk.next_suspects() {
+                self.journal.careful();
+                pulse = PULSE.0;
+            } else if ending {
                 if !self.desk.settings.shared || now || self.desk.stopping || !self.more()? {
                     return self.finish();
                 }
@@ -218,7 +230,7 @@ impl Coordinator<'_> {
         Vote {
             trouble: self.desk.error.as_ref().map_or(Trouble::No, |(t, _)| *t),
             stop: walltime.max((self.interrupt)()),
-            commit: !self.desk.ready.is_empty() && (due || full),
+            commit: !self.desk.ready.is_empty() && (due || full || self.desk.careful),
             busy: self.desk.busy(),
             messages: self.desk.ready.has_messages(),
             slabs: 0,
@@ -320,7 +332,9 @@ impl Coordinator<'_> {
         };
         let verdict = self.agree_on(vote)?;
         if verdict.slabs > 0 {
+            self.journal.committing(ready.hull());
             self.write(&ready, verdict)?;
+            self.journal.committed();
         }
         self.desk.spare.extend(ready.drain());
         self.desk.committing = 0;

@@ -6,3 +6,4 @@ pub mod partition;
 pub mod reserve;
 pub mod selection;
 pub mod status;
+pub mod suspects;

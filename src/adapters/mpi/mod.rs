@@ -124,6 +124,11 @@ pub fn abort(code: i32) -> ! {
     ffi::abort(code)
 }
 
+/// As [`abort`], from any thread and in the middle of `exit`.
+pub fn abort_from_anywhere(code: i32) -> ! {
+    ffi::abort_at_once(code)
+}
+
 /// A panic on one rank would unwind into `MPI_Finalize` and hang the others: abort the job instead. Panics of
 /// calculators are caught where they happen and cost one frame.
 fn abort_on_panic(name: String) {
