@@ -1,8 +1,8 @@
 //! `framewise run`: evaluate frames; the same command resumes.
 //!
 //! [`args`] is what was typed, [`config`] what it means, [`launch`] the start and end of an MPI job, [`job`] the life
-//! of a run: [`place`] where its result can be, `prepare` and [`existing`] what there is to do, `birth` of a new file, `closing` it and other calls that want a guard,
-//! `deadline` when to stop, [`watch`] what is said meanwhile, `ending` what is said at the end.
+//! of a run: [`place`] where its result can be, `prepare` and [`existing`] what there is to do, `birth` of a new file,
+//! `closing` and other calls of HDF5 that want a guard, `deadline` when to stop, [`watch`] what is said meanwhile, `ending` what is said at the end.
 
 pub mod args;
 mod bar;
