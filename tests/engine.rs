@@ -16,8 +16,9 @@ use framewise::domain::calculators::null::Null;
 use framewise::domain::checksum::checksum;
 use framewise::domain::error::{Kind, Result};
 use framewise::domain::frame::Frame;
+use framewise::engine::journal::{Hand, Journal, NoJournal};
 use framewise::engine::ports::Stop;
-use framewise::engine::run::{Ports, Settings, run};
+use framewise::engine::run::{Deadline, Ports, Settings, run};
 use framewise::engine::summary::{Ending, Summary};
 use framewise::planning::frame_set::FrameSet;
 use framewise::planning::partition::{EqualShares, Partition};
@@ -41,6 +42,9 @@ struct Job {
     /// Steps of the sink are calls in which everybody waits for everybody: the failing rank never enters.
     collective: bool,
     interrupt: Arc<dyn Fn(usize) -> Stop + Send + Sync>,
+    journal: Arc<dyn Journal>,
+    suspects: Vec<FrameSet>,
+    memory: Arc<Mutex<Memory>>,
 }
 
 impl Default for Job {
@@ -58,13 +62,16 @@ impl Default for Job {
             fails: None,
             collective: false,
             interrupt: Arc::new(|_| Stop::No),
+            journal: Arc::new(NoJournal),
+            suspects: Vec::new(),
+            memory: Arc::default(),
         }
     }
 }
 
 impl Job {
     fn run(self) -> (Vec<Result<Summary>>, Memory) {
-        let (memory, ranks) = (Arc::new(Mutex::new(Memory::default())), self.ranks);
+        let (memory, ranks) = (Arc::clone(&self.memory), self.ranks);
         let results = self.start(&memory);
         let outcomes = collect(&results, ranks);
         let memory = std::mem::take(&mut *memory.lock().unwrap());
@@ -121,15 +128,17 @@ impl Job {
             clock: &Watch(Instant::now()),
             observer: &mut Nobody,
             interrupt: &interrupt,
+            journal: &self.journal,
         };
-        let share = EqualShares.share(&self.frames, rank, size);
-        run(
-            &self.settings,
-            &self.factory,
-            share,
-            self.frames.len(),
-            ports,
-        )
+        let share_of = |frames: &FrameSet| EqualShares.share(frames, rank, size);
+        let settings = Settings {
+            suspects: self.suspects.iter().map(share_of).collect(),
+            ..self.settings.clone()
+        };
+        let later: u64 = self.suspects.iter().map(FrameSet::len).sum();
+        let planned = self.frames.len() + later;
+        let share = share_of(&self.frames);
+        run(&settings, &self.factory, share, planned, ports)
     }
 }
 
@@ -566,7 +575,10 @@ fn patience_with_a_long_frame_ends_and_what_is_ready_is_committed() {
 fn the_deadline_stops_the_job() {
     let (factory, _closed_until_the_end) = gated(0);
     let settings = Settings {
-        deadline: Some(Duration::from_millis(200)),
+        deadline: Some(Deadline {
+            end: Duration::from_millis(400),
+            before: Some(Duration::from_millis(200)),
+        }),
         grace: Duration::from_millis(100),
         ..Job::default().settings
     };
@@ -582,4 +594,161 @@ fn the_deadline_stops_the_job() {
             .all(|o| o.as_ref().unwrap().ending == Ending::Stopped)
     );
     assert_consistent(&memory);
+}
+
+/// Computes as `null` does and looks at the disk meanwhile: what must be there before a suspect is begun?
+struct Suspicious {
+    memory: Arc<Mutex<Memory>>,
+    /// Frames that are committed before any suspect is begun.
+    before: u64,
+    begun: Arc<Mutex<Vec<u64>>>,
+    /// What was wrong.
+    wrong: Arc<Mutex<Vec<String>>>,
+    stop: Arc<AtomicU64>,
+}
+
+impl Suspicious {
+    fn job(ordinary: u64) -> (Job, Arc<Self>) {
+        let memory = Arc::<Mutex<Memory>>::default();
+        let watcher = Arc::new(Self {
+            memory: Arc::clone(&memory),
+            before: ordinary,
+            begun: Arc::default(),
+            wrong: Arc::default(),
+            stop: Arc::new(AtomicU64::new(u64::MAX)),
+        });
+        let stop = Arc::clone(&watcher.stop);
+        let job = Job {
+            frames: FrameSet::all(ordinary),
+            settings: Settings {
+                threads: 3,
+                // Only suspects ask for commits.
+                ..Settings::default()
+            },
+            factory: Arc::new(Watched(Arc::clone(&watcher))),
+            interrupt: Arc::new(move |_| match stop.load(Ordering::SeqCst) {
+                0 => Stop::InGoodOrder,
+                _ => Stop::No,
+            }),
+            memory,
+            ..Job::default()
+        };
+        (job, watcher)
+    }
+
+    fn look(&self, frame: u64) {
+        let memory = self.memory.lock().unwrap();
+        let open = |frame: &u64| memory.frames.get(frame).is_none_or(|f| f.status.is_none());
+        let missing: Vec<u64> = (0..self.before).filter(open).collect();
+        let mut begun = self.begun.lock().unwrap();
+        // One per rank may be on its way, no more.
+        let on_their_way = begun.iter().filter(|frame| open(frame)).count();
+        if !missing.is_empty() || on_their_way > 2 {
+            let what = format!("{frame}: {missing:?} missing, {on_their_way} on their way");
+            self.wrong.lock().unwrap().push(what);
+        }
+        begun.push(frame);
+    }
+}
+
+struct Watched(Arc<Suspicious>);
+
+impl Factory for Watched {
+    fn build(&self) -> std::result::Result<Box<dyn Calculator>, String> {
+        Ok(Box::new(Watched(Arc::clone(&self.0))))
+    }
+}
+
+impl Calculator for Watched {
+    fn evaluate(
+        &mut self,
+        frame: &Frame<'_>,
+        results: &mut Results<'_>,
+    ) -> std::result::Result<(), Failure> {
+        let number = frame.positions[0][0] as u64;
+        if number >= self.0.before {
+            self.0.look(number);
+            thread::sleep(Duration::from_millis(5));
+            self.0.stop.fetch_sub(1, Ordering::SeqCst);
+        }
+        Null.evaluate(frame, results)
+    }
+}
+
+#[test]
+fn suspects_come_last_one_at_a_time_and_each_is_committed_before_the_next() {
+    let (mut job, watcher) = Suspicious::job(200);
+    let suspects = |run| FrameSet::from_runs(vec![run]);
+    job.suspects = vec![suspects(200..230), suspects(230..239)];
+    let (outcomes, memory) = job.run();
+    for outcome in outcomes {
+        let summary = outcome.unwrap();
+        assert_eq!(summary.ending, Ending::Done);
+        assert!(summary.progress.commits >= 1 + 10 + 3);
+    }
+    assert_eq!(watcher.wrong.lock().unwrap().as_slice(), &[] as &[String]);
+    assert_eq!(completed(&memory), 239);
+    // The second kind after all of the first.
+    let begun = watcher.begun.lock().unwrap();
+    assert!(begun[..30].iter().all(|frame| *frame < 230), "{begun:?}");
+    assert_consistent(&memory);
+}
+
+#[test]
+fn a_stop_among_suspects_leaves_the_rest_for_the_next_run() {
+    let (mut job, watcher) = Suspicious::job(50);
+    watcher.stop.store(4, Ordering::SeqCst);
+    job.suspects = vec![
+        FrameSet::from_runs(vec![50..90]),
+        FrameSet::from_runs(vec![90..95]),
+    ];
+    let (outcomes, memory) = job.run();
+    for outcome in outcomes {
+        assert_eq!(outcome.unwrap().ending, Ending::Stopped);
+    }
+    let done = completed(&memory);
+    assert!((54..70).contains(&done), "{done} frames");
+    assert!(memory.frames.keys().all(|frame| *frame < 90));
+    assert_consistent(&memory);
+}
+
+/// Notes what each worker says.
+#[derive(Debug, Default)]
+struct Notes(Arc<Mutex<(Vec<u64>, u64)>>);
+
+impl Journal for Notes {
+    fn hand(&self) -> Box<dyn Hand> {
+        Box::new(Self(Arc::clone(&self.0)))
+    }
+    fn careful(&self) {}
+    fn committing(&self, _: Option<(u64, u64)>) {}
+    fn committed(&self) {
+        self.0.lock().unwrap().1 += 1;
+    }
+}
+
+impl Hand for Notes {
+    fn take(&self, frame: u64) {
+        self.0.lock().unwrap().0.push(frame);
+    }
+    fn rest(&self) {}
+}
+
+#[test]
+fn every_frame_is_noted_before_it_is_computed_and_every_commit_after_it() {
+    let notes = Notes::default();
+    let noted = Arc::clone(&notes.0);
+    let (outcomes, _) = Job {
+        journal: Arc::new(notes),
+        ..Job::default()
+    }
+    .run();
+    let commits: u64 = outcomes
+        .iter()
+        .map(|o| o.as_ref().unwrap().progress.commits)
+        .sum();
+    let (mut frames, told) = noted.lock().unwrap().clone();
+    frames.sort_unstable();
+    assert!(frames.into_iter().eq(0..500));
+    assert_eq!(told, commits);
 }

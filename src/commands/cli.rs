@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use super::{calculators, doctor, export, import, run, status, verify};
+use super::{calculators, doctor, evaluate, export, import, run, status, verify};
 
 /// Evaluates every frame of a trajectory with a calculator, on any number of MPI ranks, into one HDF5 file
 #[derive(Debug, Parser)]
@@ -46,6 +46,9 @@ pub enum Verb {
     Calculators(calculators::CalculatorsArgs),
     /// Look at MPI, HDF5, file system, threads: what is wrong and how to mend it
     Doctor(doctor::DoctorArgs),
+    /// The process of an engine under `run --isolate`
+    #[command(hide = true)]
+    Evaluate(evaluate::EvaluateArgs),
 }
 
 /// Options of every verb.

@@ -3,6 +3,7 @@
 pub mod calculators;
 pub mod cli;
 pub mod doctor;
+pub mod evaluate;
 pub mod export;
 pub mod import;
 pub mod logging;
@@ -35,7 +36,12 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.verb {
         // `run` says its errors itself: on one rank of many.
         Verb::Run(args) => return run::launch::execute(args, &cli.talk),
+        // The other end of a pipe listens, and nobody else.
+        Verb::Evaluate(args) => return evaluate::execute(args),
         verb => {
+            if let Some(code) = run::launch::refuse_company() {
+                return code;
+            }
             logging::start(&cli.talk, None, None);
             match verb {
                 Verb::Import(args) => import::execute(args).map(|()| ExitCode::SUCCESS),
@@ -44,7 +50,7 @@ pub fn main() -> ExitCode {
                 Verb::Verify(args) => verify::execute(args),
                 Verb::Calculators(args) => calculators::execute(args),
                 Verb::Doctor(args) => doctor::execute(args),
-                Verb::Run(_) => unreachable!("handled above"),
+                Verb::Run(_) | Verb::Evaluate(_) => unreachable!("handled above"),
             }
         }
     };

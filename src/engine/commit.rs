@@ -116,6 +116,11 @@ impl Ready {
         self.cuts.len() as u64
     }
 
+    /// The first frame that waits and the one after the last, once it is [`cut`](Self::cut).
+    pub fn hull(&self) -> Option<(u64, u64)> {
+        Some((self.order.first()?.0, self.order.last()?.0 + 1))
+    }
+
     /// Copies the results of slab `k` into `rows`; beyond the last slab, `rows` is empty.
     pub fn fill_results(&self, k: usize, rows: &mut Rows) {
         rows.clear();

@@ -1,5 +1,6 @@
 //! The part of the coordinator that never talks to other ranks.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use crate::planning::status::Status;
 
 use super::batch::Batch;
 use super::commit::Ready;
+use super::journal::Journal;
 use super::pool::Pool;
 use super::ports::{Source, Trouble};
 use super::run::Settings;
@@ -31,6 +33,10 @@ pub(super) struct Desk<'a> {
     pub source: &'a mut dyn Source,
     pub pool: Option<Pool>,
     pub pending: FrameSet,
+    /// Suspects, computed after `pending` and all that the other ranks have; see [`Settings::suspects`].
+    pub later: VecDeque<FrameSet>,
+    /// Suspects are being computed: one at a time, each committed before the next.
+    pub careful: bool,
     pub ready: Ready,
     pub spare: Vec<Batch>,
     pub batch_frames: u64,
@@ -38,6 +44,8 @@ pub(super) struct Desk<'a> {
     pub most_frames: u64,
     pub seconds_per_frame: Option<f64>,
     pub last_commit: Duration,
+    /// Longest frame that was finished.
+    pub longest: f32,
     /// Bytes of what is being committed.
     pub committing: u64,
     pub stopping: bool,
@@ -51,13 +59,15 @@ impl<'a> Desk<'a> {
     pub(super) fn new(
         settings: &'a Settings,
         factory: &Arc<dyn Factory>,
+        journal: &Arc<dyn Journal>,
         share: FrameSet,
         source: &'a mut dyn Source,
     ) -> Self {
-        let (pool, error) = match Pool::start(Arc::clone(factory), settings.threads) {
-            Ok(pool) => (Some(pool), None),
-            Err(error) => (None, Some((Trouble::Ending, error))),
-        };
+        let (pool, error) =
+            match Pool::start(Arc::clone(factory), settings.threads, Arc::clone(journal)) {
+                Ok(pool) => (Some(pool), None),
+                Err(error) => (None, Some((Trouble::Ending, error))),
+            };
         let summary = RankSummary {
             threads: settings.threads,
             ..RankSummary::default()
@@ -67,12 +77,15 @@ impl<'a> Desk<'a> {
             source,
             pool,
             pending: share,
+            later: settings.suspects.iter().cloned().collect(),
+            careful: false,
             ready: Ready::default(),
             spare: Vec::new(),
             batch_frames: 1,
             most_frames: u64::MAX,
             seconds_per_frame: None,
             last_commit: Duration::ZERO,
+            longest: 0.0,
             committing: 0,
             stopping: false,
             evaluated: 0,
@@ -118,6 +131,8 @@ impl<'a> Desk<'a> {
         let evaluated = batch.evaluated() as u64;
         let seconds: f64 = batch.outcomes.iter().map(|o| f64::from(o.seconds)).sum();
         self.summary.compute += seconds;
+        let longest = batch.outcomes.iter().map(|o| o.seconds);
+        self.longest = longest.fold(self.longest, f32::max);
         self.evaluated += evaluated;
         if evaluated > 0 {
             let mean = seconds / evaluated as f64;
@@ -159,7 +174,8 @@ impl<'a> Desk<'a> {
     /// Hands out batches until every worker has enough for the time a commit takes, or memory is full.
     fn feed(&mut self) -> Result<()> {
         while self.wants_feeding() {
-            let frames = self.pending.split_front(self.batch_frames);
+            let most = if self.careful { 1 } else { self.batch_frames };
+            let frames = self.pending.split_front(most);
             self.hand_out(frames)?;
         }
         Ok(())
@@ -174,6 +190,9 @@ impl<'a> Desk<'a> {
             return false;
         }
         let nothing_in_hand = pool.batches_in_hand() == 0 && self.ready.is_empty();
+        if self.careful {
+            return nothing_in_hand && self.committing == 0;
+        }
         if self.bytes() > self.settings.max_memory && !nothing_in_hand {
             return false;
         }
@@ -230,6 +249,16 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
+    /// Goes on to the next suspects; false when there are no more, on all ranks at the same time.
+    pub(super) fn next_suspects(&mut self) -> bool {
+        let Some(suspects) = self.later.pop_front() else {
+            return false;
+        };
+        self.pending = suspects;
+        self.careful = true;
+        true
+    }
+
     /// Drops everything at hand: the frames are another job's now.
     pub(super) fn forget(&mut self) {
         self.pending = FrameSet::empty();
@@ -237,6 +266,15 @@ impl<'a> Desk<'a> {
             pool.forget();
         }
         self.spare.extend(self.ready.drain());
+    }
+
+    /// The longest frame so far, finished or in hand.
+    pub(super) fn longest_frame(&self) -> Duration {
+        let in_hand = self
+            .pool
+            .as_ref()
+            .map_or(Duration::ZERO, Pool::longest_in_hand);
+        in_hand.max(Duration::from_secs_f32(self.longest))
     }
 
     pub(super) fn busy(&self) -> bool {

@@ -13,10 +13,11 @@ use crate::domain::error::{Error, Result};
 use crate::planning::frame_set::FrameSet;
 
 use super::batch::Batch;
+use super::journal::Journal;
 use super::worker::{Event, View, Worker};
 
 /// Fortran engines put large arrays on the stack; only what is touched costs memory.
-const STACK_BYTES: usize = 64 << 20;
+pub const STACK_BYTES: usize = 64 << 20;
 
 /// A frame that took too long, and the other frames of its batch, which have to be evaluated again.
 pub struct Overdue {
@@ -29,6 +30,7 @@ pub struct Overdue {
 /// Worker threads. Dropping the pool asks them to leave and does not wait.
 pub struct Pool {
     factory: Arc<dyn Factory>,
+    journal: Arc<dyn Journal>,
     jobs: Option<Sender<Batch>>,
     jobs_end: Receiver<Batch>,
     events: Receiver<Event>,
@@ -42,11 +44,16 @@ pub struct Pool {
 
 impl Pool {
     /// Starts `threads` workers, each of which builds its own calculator.
-    pub fn start(factory: Arc<dyn Factory>, threads: usize) -> Result<Self> {
+    pub fn start(
+        factory: Arc<dyn Factory>,
+        threads: usize,
+        journal: Arc<dyn Journal>,
+    ) -> Result<Self> {
         let (jobs, jobs_end) = unbounded();
         let (events_end, events) = unbounded();
         let mut pool = Self {
             factory,
+            journal,
             jobs: Some(jobs),
             jobs_end,
             events,
@@ -67,6 +74,7 @@ impl Pool {
         let view = Arc::<View>::default();
         let worker = Worker {
             factory: Arc::clone(&self.factory),
+            journal: Arc::clone(&self.journal),
             jobs: self.jobs_end.clone(),
             events: self.events_end.clone(),
             view: Arc::clone(&view),
@@ -132,6 +140,17 @@ impl Pool {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(None),
             }
         }
+    }
+
+    /// How long the frame that was begun first has been in hand.
+    pub fn longest_in_hand(&self) -> Duration {
+        let now = self.origin.elapsed().as_nanos() as u64;
+        let begun = self
+            .views
+            .iter()
+            .map(|view| view.begun.load(Ordering::Acquire));
+        let longest = begun.filter(|at| *at > 0).map(|at| now.saturating_sub(at));
+        Duration::from_nanos(longest.max().unwrap_or(0))
     }
 
     /// Asks the workers to come back after the frame they have in hand.

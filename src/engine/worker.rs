@@ -12,6 +12,7 @@ use crate::domain::guard::guarded;
 use crate::planning::status::Status;
 
 use super::batch::{Batch, Outcome};
+use super::journal::Journal;
 
 /// What a worker tells the coordinator.
 #[allow(clippy::large_enum_variant)] // nearly every event is a batch
@@ -37,6 +38,7 @@ pub(super) struct View {
 
 pub(super) struct Worker {
     pub factory: Arc<dyn Factory>,
+    pub journal: Arc<dyn Journal>,
     pub jobs: Receiver<Batch>,
     pub events: Sender<Event>,
     pub view: Arc<View>,
@@ -47,6 +49,7 @@ pub(super) struct Worker {
 impl Worker {
     /// The thread's life: until the channel closes, the calculator breaks or the coordinator gives it up.
     pub(super) fn work(self) {
+        let hand = self.journal.hand();
         let mut calculator = match self.build() {
             Ok(calculator) => calculator,
             Err(why) => return drop(self.events.send(Event::Broken(why))),
@@ -63,6 +66,7 @@ impl Worker {
                 let begun = before.duration_since(self.origin).as_nanos() as u64 + 1;
                 self.view.position.store(i as u64, Ordering::Relaxed);
                 self.view.begun.store(begun, Ordering::Release);
+                hand.take(batch.block.indices[i]);
                 let failure = evaluate(calculator.as_mut(), &mut batch, i);
                 let after = Instant::now();
                 let seconds = (after - before).as_secs_f32();
@@ -85,6 +89,7 @@ impl Worker {
                     }
                 }
             }
+            hand.rest();
             self.view.begun.store(0, Ordering::Release);
             if self.view.given_up.load(Ordering::Acquire) {
                 return;

@@ -272,7 +272,7 @@ impl Running {
             .into_iter()
             .filter(|pid| {
                 let exe = fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero()));
-                exe.is_ok_and(|exe| exe == program)
+                exe.is_ok_and(|exe| exe == program) && !is_engine(*pid)
             })
             .map(|pid| (rank_of(pid), pid))
             .collect();
@@ -376,6 +376,12 @@ fn with_descendants(pid: Pid) -> Vec<Pid> {
         next += 1;
     }
     family
+}
+
+/// The process of an engine under `--isolate`: no rank.
+fn is_engine(pid: Pid) -> bool {
+    let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+    line.split(|byte| *byte == 0).nth(1) == Some(b"evaluate")
 }
 
 fn rank_of(pid: Pid) -> usize {

@@ -6,6 +6,7 @@
 pub mod folder;
 pub mod job;
 pub mod launch;
+pub mod poison;
 pub mod power;
 pub mod results;
 pub mod tap;

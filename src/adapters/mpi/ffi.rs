@@ -44,6 +44,18 @@ fn check(code: std::ffi::c_int, what: &str) -> Result<()> {
 
 /// `MPI_Abort` on the world.
 pub fn abort(code: i32) -> ! {
+    abort_world(code);
+    std::process::exit(code)
+}
+
+/// `MPI_Abort` on the world, and where that returns, the end without the handlers of `exit`.
+pub fn abort_at_once(code: i32) -> ! {
+    abort_world(code);
+    // SAFETY: no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+fn abort_world(code: i32) {
     let (mut initialised, mut finalised) = (0, 0);
     // SAFETY: MPI_Initialized and MPI_Finalized may be called at any time from any thread; MPI_Abort only while
     // MPI is up, which is what they tell.
@@ -54,5 +66,4 @@ pub fn abort(code: i32) -> ! {
             mpi_sys::MPI_Abort(mpi_sys::RSMPI_COMM_WORLD, code);
         }
     }
-    std::process::exit(code)
 }

@@ -100,7 +100,7 @@ pub struct RunArgs {
     )]
     pub checkpoint_interval: Option<String>,
 
-    /// When the job will be ended: auto (ask SLURM) or HH:MM:SS from now [default: auto]
+    /// When the job will be ended: auto (ask SLURM, PBS or LSF) or HH:MM:SS from now [default: auto]
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -109,7 +109,7 @@ pub struct RunArgs {
     )]
     pub walltime: Option<String>,
 
-    /// Begin to stop this long before the walltime [default: a tenth of it, at most 60s]
+    /// Begin to stop this long before the walltime [default: what the longest frame and a commit take]
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -136,6 +136,11 @@ pub struct RunArgs {
         help_heading = "How to run"
     )]
     pub frame_timeout: Option<String>,
+
+    /// Run the engine in a process of its own per thread: a crash costs one frame, --frame-timeout kills; costs about
+    /// 10 us per frame and the memory of the process
+    #[arg(long, help_heading = "How to run")]
+    pub isolate: bool,
 
     /// End the job with an error after more than this many failed frames
     #[arg(long, value_name = "N", help_heading = "How to run")]
@@ -239,6 +244,7 @@ impl RunArgs {
             stop_before: flags.stop_before.or(file.stop_before),
             threads: flags.threads.or(file.threads),
             frame_timeout: flags.frame_timeout.or(file.frame_timeout),
+            isolate: flags.isolate || file.isolate,
             max_failures: flags.max_failures.or(file.max_failures),
             max_memory: flags.max_memory.or(file.max_memory),
             io: flags.io.or(file.io),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::adapters::calculators;
 use crate::adapters::hdf5::ffi::Transfer;
 use crate::adapters::hdf5::geometry::Geometry;
+use crate::adapters::isolate::Isolated;
 use crate::domain::calculator::{Availability, CalculatorKind, Factory};
 use crate::domain::error::{Error, Result};
 use crate::domain::parameters::{Parameters, did_you_mean};
@@ -77,6 +78,8 @@ pub struct RunConfig {
     pub threads: Option<usize>,
     /// Longest time for one frame.
     pub frame_timeout: Option<Duration>,
+    /// The engine runs in processes of its own.
+    pub isolate: bool,
     /// Failed frames before the job is given up.
     pub max_failures: Option<u64>,
     /// Memory per rank in bytes.
@@ -121,7 +124,18 @@ impl RunConfig {
                 "calculator {name} is not available: {why}"
             )));
         }
-        let factory = (calculator.factory)(&parameters).map_err(|e| Error::usage(e.to_string()))?;
+        let mut factory =
+            (calculator.factory)(&parameters).map_err(|e| Error::usage(e.to_string()))?;
+        let frame_timeout = duration("--frame-timeout", args.frame_timeout.as_deref())?;
+        if args.isolate {
+            let given = parameters.canonical();
+            factory = Arc::new(Isolated::new(
+                calculator.name,
+                given,
+                factory,
+                frame_timeout,
+            ));
+        }
         let level_of_theory = args
             .level_of_theory
             .unwrap_or_else(|| (calculator.level_of_theory)(&parameters));
@@ -147,7 +161,8 @@ impl RunConfig {
             walltime: walltime(args.walltime.as_deref())?,
             stop_before: duration("--stop-before", args.stop_before.as_deref())?,
             threads: threads(args.threads)?,
-            frame_timeout: duration("--frame-timeout", args.frame_timeout.as_deref())?,
+            frame_timeout,
+            isolate: args.isolate,
             max_failures: args.max_failures,
             max_memory: memory(args.max_memory.as_deref())?,
             transfer: choice(

@@ -33,7 +33,7 @@ pub(super) fn report(
     let config = setting.config;
     watch::write_metrics(summary, config)?;
     let committed = &summary.progress.committed;
-    if setting.talkative && job.pending.is_empty() {
+    if setting.talkative && job.planned() == 0 {
         return watch::print_nothing_to_do(config, selected.len(), job.troubled);
     }
     if setting.talkative {

@@ -1,24 +1,28 @@
 //! The life of a run: start, create or resume, rounds, stop (see the contract's "Life of a run").
 
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::adapters::cores;
 use crate::adapters::guard::Guard;
+use crate::adapters::hdf5::fingerprint::glance;
 use crate::adapters::hdf5::history::Run;
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::sink::ResultSink;
+use crate::adapters::journal::Stripe;
 use crate::adapters::lock;
 use crate::adapters::mpi::{self, MpiRanks, RawCommunicator, RawInfo, World};
 use crate::adapters::signals::Signals;
 use crate::commands::table::plural;
 use crate::domain::error::{Error, Kind, Result};
 use crate::engine::ports::{Clock, Ranks, Sink};
-use crate::engine::run::{Ports, Settings, run as run_engine};
+use crate::engine::run::{Deadline, Ports, Settings, run as run_engine};
 use crate::engine::summary::{Ending, Summary};
 use crate::engine::together::{on_first_rank, same_everywhere, together};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::partition::{EqualShares, Partition};
+use crate::planning::suspects::Tallies;
 
 use super::birth::give_birth;
 use super::closing::close;
@@ -26,6 +30,7 @@ use super::config::RunConfig;
 use super::deadline::deadline;
 use super::ending::{self, nothing_to_do, report};
 use super::existing;
+use super::poison;
 use super::prepare::{Job, prepare};
 use super::watch::Watch;
 
@@ -77,6 +82,8 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     let config = setting.config;
     agree_on_program(config, ranks)?;
     let mut input = together(ranks, Input::open(&config.input, config.key.as_deref()))?;
+    let seen = together(ranks, glance(&mut input))?;
+    same_everywhere(ranks, ("inputs", ONE_FILE), &seen)?;
     let selected = together(ranks, select(config, input.frames()))?;
     let info = together(ranks, mpi::info(&config.hints))?;
     let size = ranks.size();
@@ -97,14 +104,16 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
         let attributes = first.as_ref().map(|f| &f.attributes);
         give_birth(config, file, ranks, attributes)?;
     }
-    let guard = first.map(|f| f.guard);
-    let summary = if job.pending.is_empty() {
+    let (guard, tallies) = first.map(|f| (f.guard, f.journal)).unzip();
+    let summary = if job.planned() == 0 {
         nothing_to_do(ranks.size())
     } else {
         let intent = existing::intent(config, &selected);
         let deadline = deadline(setting, ranks)?;
+        let journal = poison::begin(setting, ranks, tallies.as_ref())?;
         let sink = open_sink(setting, ranks, file, guard, &job, intent)?;
-        compute(setting, ranks, sink, input, &job, deadline)?
+        let told = (journal, tallies);
+        compute(setting, ranks, sink, input, &job, deadline, told)?
     };
     let counted = on_first_rank(ranks, || {
         report(setting, &selected, &job, &summary)?;
@@ -119,6 +128,8 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     })
 }
 
+/// What to do when ranks see different files.
+const ONE_FILE: &str = "give a path that is the same file on every node";
 /// What to do when ranks differ.
 const SAME: &str = "start all ranks with the same command and program";
 
@@ -133,7 +144,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
     same_everywhere(ranks, ("programs", SAME), &program)?;
     let arguments = format!(
         "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} share {:?} verify {} interval {:?} memory {} io {:?} hints {:?} \
-         threads {:?} timeout {:?} failures {:?} geometry {:?} walltime {:?} before {:?}",
+         threads {:?} isolate {} timeout {:?} failures {:?} geometry {:?} walltime {:?} before {:?}",
         config.input.display(),
         config.result.display(),
         config.calculator.name,
@@ -151,6 +162,7 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
         config.transfer,
         config.hints,
         config.threads,
+        config.isolate,
         config.frame_timeout,
         config.max_failures,
         config.geometry,
@@ -187,7 +199,7 @@ fn open_sink(
     let run = Run {
         number: job.run_number,
         started: now.as_secs_f64() - setting.started.elapsed().as_secs_f64(),
-        planned: job.pending.len(),
+        planned: job.planned(),
         ranks: ranks.size(),
         threads: setting.threads(),
         host: lock::host(),
@@ -213,21 +225,39 @@ fn compute(
     mut sink: ResultSink,
     mut input: Input,
     job: &Job,
-    deadline: Option<Duration>,
+    deadline: Option<Deadline>,
+    (journal, tallies): (Arc<Stripe>, Option<(u64, Tallies)>),
 ) -> Result<Summary> {
     let config = setting.config;
+    let [rest, careful, solitary] = &job.pending;
+    let share_of = |frames: &FrameSet| EqualShares.share(frames, ranks.rank(), ranks.size());
+    // Nothing else is in hand anywhere while a solitary frame is computed.
+    let solitary = match ranks.rank() {
+        0 => solitary.clone(),
+        _ => FrameSet::empty(),
+    };
+    let suspects = vec![share_of(careful), solitary];
+    let mut share = share_of(rest);
     let settings = Settings {
         threads: setting.threads(),
         checkpoint_interval: config.checkpoint_interval,
         max_memory: config.max_memory,
         deadline,
-        frame_timeout: config.frame_timeout,
+        // In a process of its own the engine is killed by its worker, which then goes on.
+        frame_timeout: config.frame_timeout.filter(|_| !config.isolate),
         max_failures: config.max_failures,
+        suspects,
         shared: config.share.is_some(),
         ..Settings::default()
     };
-    let mut planned = job.pending.len();
-    let mut share = EqualShares.share(&job.pending, ranks.rank(), ranks.size());
+    let mut planned = job.planned();
+    let later = planned - rest.len();
+    if ranks.rank() == 0 && later > 0 {
+        tracing::warn!(
+            "{} in hand when the job died: computed last, one at a time",
+            plural(later, "frame")
+        );
+    }
     tracing::debug!(
         frames = share.len(),
         threads = settings.threads,
@@ -257,9 +287,14 @@ fn compute(
         clock: &WallClock(setting.started),
         observer: &mut watch,
         interrupt: &|| setting.signals.wish(),
+        journal: &poison::port(&journal),
     };
     let summary = run_engine(&settings, &config.factory, share, planned, ports);
     watch.finish();
+    journal.leave();
+    if let (Ok(summary), Some((_, tallies)), None) = (&summary, &tallies, config.share) {
+        poison::end(config, tallies, job, summary.ending);
+    }
     // All ranks left the loop with the same outcome, so all of them close, or none; and HDF5 writes at close.
     if matches!(&summary, Err(e) if matches!(e.kind, Kind::Abandoned | Kind::Alone)) {
         sink.abandon();

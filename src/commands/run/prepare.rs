@@ -13,16 +13,19 @@ use crate::adapters::share::{self, Member, Part};
 use crate::domain::error::{Error, Result};
 use crate::engine::ports::Stop;
 use crate::planning::frame_set::FrameSet;
+use crate::planning::suspects::Tallies;
 
 use super::config::RunConfig;
 use super::existing::{self, Identity, Standing};
 use super::job::Setting;
-use super::place;
+use super::{place, poison};
 
 /// What rank 0 keeps to itself.
 pub(super) struct First {
     pub guard: Guard,
     pub attributes: Vec<(&'static str, String)>,
+    /// What the journal is to begin with: the job's number and what earlier deaths have told.
+    pub journal: (u64, Tallies),
 }
 
 /// What rank 0 tells the others.
@@ -30,10 +33,21 @@ pub(super) struct Job {
     pub created: bool,
     pub run_number: u64,
     pub troubled: u64,
-    pub pending: FrameSet,
+    /// Frames to compute, in three phases, see [`Tallies::phases`].
+    pub pending: [FrameSet; 3],
 }
 
 impl Job {
+    /// Number of frames to compute.
+    pub fn planned(&self) -> u64 {
+        self.pending.iter().map(FrameSet::len).sum()
+    }
+
+    /// Whether the frame is to be computed.
+    pub fn contains(&self, frame: u64) -> bool {
+        self.pending.iter().any(|phase| phase.contains(frame))
+    }
+
     pub fn encode(&self) -> String {
         let Self {
             created,
@@ -41,16 +55,21 @@ impl Job {
             troubled,
             pending,
         } = self;
-        format!("{created} {run_number} {troubled} {}", pending.encode())
+        let [rest, careful, solitary] = pending.each_ref().map(FrameSet::encode);
+        format!("{created} {run_number} {troubled} {rest} {careful} {solitary}")
     }
 
     pub fn decode(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(4, ' ');
+        let mut parts = text.split(' ');
         Some(Self {
             created: parts.next()?.parse().ok()?,
             run_number: parts.next()?.parse().ok()?,
             troubled: parts.next()?.parse().ok()?,
-            pending: FrameSet::decode(parts.next()?)?,
+            pending: [
+                FrameSet::decode(parts.next()?)?,
+                FrameSet::decode(parts.next()?)?,
+                FrameSet::decode(parts.next()?)?,
+            ],
         })
     }
 }
@@ -93,23 +112,27 @@ pub(super) fn prepare(
     };
     let fingerprint = fingerprint(input)?;
     let identity = existing::identity(config, input, fingerprint);
-    let standing = if config.result.exists() {
+    let found = if config.result.exists() {
         look_at_existing(config, &identity, selected, guard.in_company()?)?
     } else {
         None
     };
-    let created = standing.is_none();
-    let standing = standing.unwrap_or_else(|| Standing {
-        pending: selected.clone(),
-        reset: FrameSet::empty(),
-        troubled: 0,
-        run_number: 1,
+    let created = found.is_none();
+    let (standing, tallies) = found.unwrap_or_else(|| {
+        let standing = Standing {
+            pending: selected.clone(),
+            reset: FrameSet::empty(),
+            troubled: 0,
+            run_number: 1,
+        };
+        (standing, Tallies::default())
     });
     let species = input.species_present(&standing.pending)?;
     config
         .factory
         .check_species(&species)
         .map_err(|e| Error::failure(format!("{}: {e}", config.input.display())))?;
+    let journal = (poison::identity_number(&identity), tallies.clone());
     let mut attributes = identity;
     if created {
         create::create(&config.result, input, config.geometry)?;
@@ -122,21 +145,52 @@ pub(super) fn prepare(
         created,
         run_number,
         troubled: standing.troubled,
-        pending: standing.pending,
+        pending: tallies.phases(&standing.pending),
     };
-    Ok(Some((First { guard, attributes }, job)))
+    if config.share.is_none() && (created || job.planned() == 0) {
+        poison::tidy(config, &journal);
+    }
+    if config.share.is_none()
+        && !created
+        && job.planned() == 0
+        && (config.overwrite || !config.retry.is_empty())
+    {
+        poison::close_history(config)?;
+    }
+    let first = First {
+        guard,
+        attributes,
+        journal,
+    };
+    Ok(Some((first, job)))
 }
 
-/// `None` when the file is to be replaced by a new one.
+/// What is left to do, and which frames are suspected to have ended the job; `None` when the file is to be replaced by
+/// a new one.
 pub(super) fn look_at_existing(
     config: &RunConfig,
     identity: &Identity,
     selected: &FrameSet,
     in_company: bool,
-) -> Result<Option<Standing>> {
+) -> Result<Option<(Standing, Tallies)>> {
     let reader = place::open_existing(&config.result)?;
     let Some(difference) = existing::difference(&reader, identity) else {
-        return existing::standing(&reader, config, selected, in_company).map(Some);
+        if config.share.is_some() {
+            let standing = existing::standing(&reader, config, selected, in_company)?;
+            return Ok(Some((standing, Tallies::default())));
+        }
+        let frames = reader.n_frames();
+        // HDF5 refuses to open for writing what this process has open for reading.
+        drop(reader);
+        let past = poison::past(config, identity, frames).unwrap_or_default();
+        let (tallies, condemned) = poison::settle(config, past)?;
+        let reader = place::open_existing(&config.result)?;
+        let mut standing = existing::standing(&reader, config, selected, in_company)?;
+        // What has just been condemned is not retried by the same start.
+        standing.troubled += standing.reset.intersection(&condemned).len();
+        standing.reset = standing.reset.difference(&condemned);
+        standing.pending = standing.pending.difference(&condemned);
+        return Ok(Some((standing, tallies)));
     };
     let shown = config.result.display();
     if config.overwrite && *selected == FrameSet::all(reader.n_frames()) {
