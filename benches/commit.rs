@@ -14,6 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use framewise::adapters::guard::Guard;
 use framewise::adapters::hdf5::create;
 use framewise::adapters::hdf5::ffi::Transfer;
 use framewise::adapters::hdf5::geometry::Geometry;
@@ -255,7 +256,7 @@ impl Job<'_> {
     fn open(&self, transfer: Transfer) -> ResultSink {
         let lock = self
             .first()
-            .then(|| Lock::take(&self.result()).expect("the lock"));
+            .then(|| Guard::Alone(Lock::take(&self.result()).expect("the lock")));
         let file = (self.world.raw(), None);
         ResultSink::open(&self.result(), file, transfer, lock, Run::default()).expect("the result")
     }

@@ -18,7 +18,7 @@ use framewise::domain::error::{Kind, Result};
 use framewise::domain::frame::Frame;
 use framewise::engine::journal::{Hand, Journal, NoJournal};
 use framewise::engine::ports::Stop;
-use framewise::engine::run::{Ports, Settings, run};
+use framewise::engine::run::{Deadline, Ports, Settings, run};
 use framewise::engine::summary::{Ending, Summary};
 use framewise::planning::frame_set::FrameSet;
 use framewise::planning::partition::{EqualShares, Partition};
@@ -575,7 +575,10 @@ fn patience_with_a_long_frame_ends_and_what_is_ready_is_committed() {
 fn the_deadline_stops_the_job() {
     let (factory, _closed_until_the_end) = gated(0);
     let settings = Settings {
-        deadline: Some(Duration::from_millis(200)),
+        deadline: Some(Deadline {
+            end: Duration::from_millis(400),
+            before: Some(Duration::from_millis(200)),
+        }),
         grace: Duration::from_millis(100),
         ..Job::default().settings
     };

@@ -228,7 +228,7 @@ fn lease(folder: &Folder, host: &str) -> std::path::PathBuf {
 fn a_lease_on_another_host_runs_out_when_nobody_renews_it() {
     let folder = prepared(60);
     let file = lease(&folder, "elsewhere");
-    let patient = job(&folder, 2, "--share-timeout 700ms").expect(0);
+    let patient = job(&folder, 2, "--share-timeout 6s").expect(0);
     let patient =
         patient.says("waiting for 35 frames that other jobs compute (pid 4242 on elsewhere)");
     patient.says("pid 4242 on elsewhere has shown no life");
@@ -256,9 +256,9 @@ fn a_lease_that_is_renewed_on_another_host_is_respected() {
             }
         });
         let refused = folder.on(2, &format!("run in.h5 -o r.h5 {LONG}")).run();
-        let mut waiting = job(&folder, 2, "--share-timeout 400ms").start();
+        let mut waiting = job(&folder, 2, "--share-timeout 2s").start();
         waiting.wait_for("waiting for 35 frames");
-        std::thread::sleep(Duration::from_millis(1200));
+        std::thread::sleep(Duration::from_millis(3500));
         let kept = statuses(&folder.path("r.h5"));
         waiting.signal(Signal::USR1);
         let stopped = waiting.finish();

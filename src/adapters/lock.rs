@@ -173,13 +173,16 @@ impl Drop for Lock {
         // lock it would be the claim of itself, and whoever followed us after a kill here would never come to its end.
         let (mut me, mut nobody) = (self.owner.clone(), |_: &Owner| None);
         me.renew();
-        let claimed = claim(&self.path, &self.owner, &me, &mut nobody);
-        if let Ok(Claim::Ours(claims)) = claimed {
-            if self.check().is_ok() {
-                let _ = fs::remove_file(&self.path);
-            }
-            let_go(&claims);
+        let claims = match claim(&self.path, &self.owner, &me, &mut nobody) {
+            Ok(Claim::Ours(claims)) => claims,
+            Ok(_) => return,
+            // On a full disk nobody can write a claim, neither can those who would take it over.
+            Err(_) => Vec::new(),
+        };
+        if self.check().is_ok() {
+            let _ = fs::remove_file(&self.path);
         }
+        let_go(&claims);
     }
 }
 

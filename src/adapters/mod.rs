@@ -8,6 +8,7 @@ pub mod calculators;
 pub mod chemfiles;
 pub mod cores;
 pub mod environment;
+pub mod exit;
 pub mod extxyz;
 pub mod guard;
 pub mod hdf5;

@@ -1,21 +1,28 @@
 //! Signals that ask the job to stop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 
+use crate::adapters::exit;
 use crate::domain::error::{Error, Result};
 use crate::engine::ports::Stop;
 
 /// A terminal, a launcher and SLURM may each pass on one and the same signal.
 const SAME: Duration = Duration::from_millis(500);
+/// After a second signal the process ends by itself within this time, or is ended: it may be inside a system call or a
+/// library that knows nothing of signals.
+const DEAF: Duration = Duration::from_secs(2);
+/// The same for a process that has heard it and is about to commit what is ready.
+const LEAVING: Duration = Duration::from_secs(10);
 
 /// Counts the signals that have arrived: the first asks to stop in good order, the second to stop now.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
     count: Arc<AtomicUsize>,
+    heard: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -25,15 +32,17 @@ impl Signals {
         let mut incoming =
             signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGXCPU])
                 .map_err(|e| Error::failure(format!("cannot listen to signals: {e}")))?;
-        let count = Arc::clone(&signals.count);
+        let this = signals.clone();
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 let mut last: Option<Instant> = None;
                 for _ in incoming.forever() {
                     if last.is_none_or(|at| at.elapsed() > SAME) {
-                        count.fetch_add(1, Ordering::Relaxed);
                         last = Some(Instant::now());
+                        if this.count.fetch_add(1, Ordering::Relaxed) == 1 {
+                            this.see_that_it_ends();
+                        }
                     }
                 }
             })
@@ -46,7 +55,30 @@ impl Signals {
         match self.count.load(Ordering::Relaxed) {
             0 => Stop::No,
             1 => Stop::InGoodOrder,
-            _ => Stop::Now,
+            _ => {
+                self.heard.store(true, Ordering::Relaxed);
+                Stop::Now
+            }
         }
+    }
+
+    /// Ends the process if it does not do so itself. A process may be killed at any time without harm to the result.
+    fn see_that_it_ends(&self) {
+        let begun = Instant::now();
+        let limit = || {
+            if self.heard.load(Ordering::Relaxed) {
+                LEAVING
+            } else {
+                DEAF
+            }
+        };
+        while begun.elapsed() < limit() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        eprintln!(
+            "error: {}a second signal: ended at once; what was committed is safe, run the same command again",
+            exit::name()
+        );
+        exit::at_once(1)
     }
 }

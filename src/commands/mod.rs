@@ -39,6 +39,9 @@ pub fn main() -> ExitCode {
         // The other end of a pipe listens, and nobody else.
         Verb::Evaluate(args) => return evaluate::execute(args),
         verb => {
+            if let Some(code) = run::launch::refuse_company() {
+                return code;
+            }
             logging::start(&cli.talk, None, None);
             match verb {
                 Verb::Import(args) => import::execute(args).map(|()| ExitCode::SUCCESS),

@@ -44,6 +44,8 @@ pub(super) struct Desk<'a> {
     pub most_frames: u64,
     pub seconds_per_frame: Option<f64>,
     pub last_commit: Duration,
+    /// Longest frame that was finished.
+    pub longest: f32,
     /// Bytes of what is being committed.
     pub committing: u64,
     pub stopping: bool,
@@ -83,6 +85,7 @@ impl<'a> Desk<'a> {
             most_frames: u64::MAX,
             seconds_per_frame: None,
             last_commit: Duration::ZERO,
+            longest: 0.0,
             committing: 0,
             stopping: false,
             evaluated: 0,
@@ -128,6 +131,8 @@ impl<'a> Desk<'a> {
         let evaluated = batch.evaluated() as u64;
         let seconds: f64 = batch.outcomes.iter().map(|o| f64::from(o.seconds)).sum();
         self.summary.compute += seconds;
+        let longest = batch.outcomes.iter().map(|o| o.seconds);
+        self.longest = longest.fold(self.longest, f32::max);
         self.evaluated += evaluated;
         if evaluated > 0 {
             let mean = seconds / evaluated as f64;
@@ -261,6 +266,15 @@ impl<'a> Desk<'a> {
             pool.forget();
         }
         self.spare.extend(self.ready.drain());
+    }
+
+    /// The longest frame so far, finished or in hand.
+    pub(super) fn longest_frame(&self) -> Duration {
+        let in_hand = self
+            .pool
+            .as_ref()
+            .map_or(Duration::ZERO, Pool::longest_in_hand);
+        in_hand.max(Duration::from_secs_f32(self.longest))
     }
 
     pub(super) fn busy(&self) -> bool {

@@ -142,6 +142,17 @@ impl Pool {
         }
     }
 
+    /// How long the frame that was begun first has been in hand.
+    pub fn longest_in_hand(&self) -> Duration {
+        let now = self.origin.elapsed().as_nanos() as u64;
+        let begun = self
+            .views
+            .iter()
+            .map(|view| view.begun.load(Ordering::Acquire));
+        let longest = begun.filter(|at| *at > 0).map(|at| now.saturating_sub(at));
+        Duration::from_nanos(longest.max().unwrap_or(0))
+    }
+
     /// Asks the workers to come back after the frame they have in hand.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);

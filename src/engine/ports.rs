@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::domain::error::Result;
 use crate::domain::frame::FrameBlock;
 use crate::planning::frame_set::FrameSet;
+use crate::planning::reserve::Reserve;
 
 use super::commit::Rows;
 use super::summary::Progress;
@@ -89,7 +90,9 @@ pub enum Stop {
     /// Go on.
     #[default]
     No,
-    /// Finish the frames in hand, commit, leave.
+    /// The walltime is near: finish the frames in hand as far as it allows, commit, leave.
+    AtWalltime,
+    /// A signal: finish the frames in hand if they are short, commit, leave.
     InGoodOrder,
     /// Commit what is ready and leave.
     Now,
@@ -122,6 +125,8 @@ pub struct Vote {
     pub messages: bool,
     /// Collective writes it needs for what is ready.
     pub slabs: u64,
+    /// Its longest frame so far, finished or in hand, in microseconds.
+    pub longest: u64,
 }
 
 impl Vote {
@@ -151,6 +156,24 @@ pub struct Verdict {
     pub messages: bool,
     /// The largest number of collective writes any rank needs.
     pub slabs: u64,
+    /// The longest frame so far of any rank, in microseconds.
+    pub longest: u64,
+}
+
+/// Why a run begins to stop, for those who watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopping {
+    /// The walltime ends in `left`; begun this early because of the reserve, or because it was asked for.
+    Walltime {
+        /// Time to the end.
+        left: Duration,
+        /// What is kept; `None` where the user said how early.
+        reserve: Option<Reserve>,
+    },
+    /// A signal: frames in hand have so long.
+    Asked(Duration),
+    /// A second signal: frames in hand are abandoned.
+    AtOnce,
 }
 
 /// How long a rank with an error waits for the others to hear of it. They may be waiting themselves, in a collective
@@ -194,6 +217,7 @@ pub fn combine<'a>(votes: impl IntoIterator<Item = &'a Vote>) -> Verdict {
         verdict.busy |= vote.busy;
         verdict.messages |= vote.messages;
         verdict.slabs = verdict.slabs.max(vote.slabs);
+        verdict.longest = verdict.longest.max(vote.longest);
     }
     verdict
 }
@@ -210,4 +234,6 @@ pub trait Observer {
     fn committed(&mut self, progress: &Progress);
     /// Between commits, at every pulse, with the frames this rank has evaluated so far.
     fn pulse(&mut self, evaluated_here: u64);
+    /// When the run begins to stop, and when it becomes more urgent, on every rank.
+    fn stopping(&mut self, _why: Stopping) {}
 }

@@ -12,12 +12,15 @@ use crate::domain::calculator::Factory;
 use crate::domain::error::{Error, Kind, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::partition::{EqualShares, Partition};
+use crate::planning::reserve::Reserve;
 use crate::planning::status::Status;
 
 use super::commit::{Ready, Rows};
 use super::desk::Desk;
 use super::journal::Journal;
-use super::ports::{Clock, More, Observer, Ranks, Sink, Source, Stop, Trouble, Verdict, Vote};
+use super::ports::{
+    Clock, More, Observer, Ranks, Sink, Source, Stop, Stopping, Trouble, Verdict, Vote,
+};
 use super::summary::{Ending, Progress, RankSummary, Summary};
 use super::together::on_first_rank;
 
@@ -32,9 +35,9 @@ pub struct Settings {
     pub max_memory: u64,
     /// Most bytes of results in one collective write of one rank (some MPI-IO layers fail above 2 GiB).
     pub slab: u64,
-    /// When to begin to stop, on the run's clock.
-    pub deadline: Option<Duration>,
-    /// How long frames in hand may go on after a call to stop.
+    /// When the job will be ended.
+    pub deadline: Option<Deadline>,
+    /// How long frames in hand may go on after a signal, at most.
     pub grace: Duration,
     /// How long one frame may take.
     pub frame_timeout: Option<Duration>,
@@ -45,6 +48,15 @@ pub struct Settings {
     pub suspects: Vec<FrameSet>,
     /// Several jobs fill the result: the sink says which frames are this one's, lease after lease.
     pub shared: bool,
+}
+
+/// When the job will be ended from outside, on the run's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// The end.
+    pub end: Duration,
+    /// Begin to stop so long before; `None`: as long as frames and commits have been seen to take.
+    pub before: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -82,6 +94,8 @@ pub struct Ports<'a> {
     pub journal: &'a Arc<dyn Journal>,
 }
 
+/// Batch systems send SIGKILL so long after their first signal (SLURM's default `KillWait`).
+const KILL_WAIT: Duration = Duration::from_secs(30);
 /// Shortest and longest time between two agreements of an undisturbed run.
 const PULSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
 /// Evaluates the frames `share` of this rank and its suspects (those of all ranks together are `planned` frames) and
@@ -111,6 +125,10 @@ pub fn run(
         committed_at: Duration::ZERO,
         leased: 0,
         complete: false,
+        longest: Duration::ZERO,
+        longest_commit: None,
+        urgency: Stop::No,
+        stop_by: None,
     }
     .run()
 }
@@ -130,22 +148,24 @@ struct Coordinator<'a> {
     leased: u64,
     /// Of the frames that are shared none is left.
     complete: bool,
+    /// The longest frame of any rank, as of the last agreement.
+    longest: Duration,
+    longest_commit: Option<Duration>,
+    /// How urgently the run is stopping, and when frames in hand are abandoned.
+    urgency: Stop,
+    stop_by: Option<Duration>,
 }
 
 impl Coordinator<'_> {
     fn run(mut self) -> Result<Summary> {
         let mut pulse = PULSE.0;
-        let mut stop_by: Option<Duration> = None;
         loop {
             self.work_until_there_is_something_to_say(pulse);
             pulse = (pulse * 2).min(PULSE.1);
             self.observer.pulse(self.desk.evaluated);
             let verdict = self.agree()?;
-            if verdict.stop > Stop::No && stop_by.is_none() {
-                stop_by = Some(self.clock.now() + self.desk.settings.grace);
-                self.desk.stopping = true;
-                self.call_workers_back();
-            }
+            self.longest = self.longest.max(Duration::from_micros(verdict.longest));
+            self.heed(verdict.stop);
             // A rank may still be waiting for long frames; their results are given up when patience ends.
             let now = verdict.stop == Stop::Now || verdict.trouble.is_some();
             let ending = !verdict.busy || now;
@@ -170,7 +190,7 @@ impl Coordinator<'_> {
                     pulse = PULSE.0;
                 }
             }
-            if stop_by.is_some_and(|by| self.clock.now() >= by) {
+            if self.stop_by.is_some_and(|by| self.clock.now() >= by) {
                 self.desk.pool = None;
             }
         }
@@ -198,15 +218,14 @@ impl Coordinator<'_> {
         let due = self.clock.now() >= self.committed_at + self.desk.settings.checkpoint_interval;
         let since = self.clock.now().saturating_sub(self.committed_at);
         let full = self.desk.memory_is_full() || self.desk.round_is_full(since);
-        let past_deadline = self
-            .desk
-            .settings
-            .deadline
-            .is_some_and(|d| self.clock.now() >= d);
-        let walltime = if past_deadline {
-            Stop::InGoodOrder
-        } else {
-            Stop::No
+        let longest = self.desk.longest_frame();
+        let walltime = match self.desk.settings.deadline {
+            Some(Deadline { end, before }) => {
+                let reserve = before.unwrap_or_else(|| self.reserve(end, longest).total());
+                let near = self.clock.now() + reserve >= end;
+                if near { Stop::AtWalltime } else { Stop::No }
+            }
+            None => Stop::No,
         };
         Vote {
             trouble: self.desk.error.as_ref().map_or(Trouble::No, |(t, _)| *t),
@@ -215,7 +234,44 @@ impl Coordinator<'_> {
             busy: self.desk.busy(),
             messages: self.desk.ready.has_messages(),
             slabs: 0,
+            longest: longest.as_micros() as u64,
         }
+    }
+
+    /// What has to be kept before `end`, where `longest` is the longest frame of this rank.
+    fn reserve(&self, end: Duration, longest: Duration) -> Reserve {
+        Reserve::measured(longest.max(self.longest), self.longest_commit, end)
+    }
+
+    /// Begins to stop, or makes more haste.
+    fn heed(&mut self, stop: Stop) {
+        if stop <= self.urgency {
+            return;
+        }
+        self.urgency = stop;
+        let now = self.clock.now();
+        let (by, why) = match (stop, self.desk.settings.deadline) {
+            (Stop::AtWalltime, Some(Deadline { end, before })) => {
+                let reserve = self.reserve(end, Duration::ZERO);
+                let tail = before.map_or(reserve.tail(), |before| reserve.tail().min(before / 2));
+                let why = Stopping::Walltime {
+                    left: end.saturating_sub(now),
+                    reserve: before.is_none().then_some(reserve),
+                };
+                (end.saturating_sub(tail), why)
+            }
+            (Stop::Now, _) => (now, Stopping::AtOnce),
+            _ => {
+                let commit = 2 * self.longest_commit.unwrap_or_default();
+                let grace = KILL_WAIT.saturating_sub(commit + Duration::from_secs(2));
+                let grace = self.desk.settings.grace.min(grace);
+                (now + grace, Stopping::Asked(grace))
+            }
+        };
+        self.stop_by = Some(self.stop_by.map_or(by, |earlier| earlier.min(by)));
+        self.desk.stopping = true;
+        self.call_workers_back();
+        self.observer.stopping(why);
     }
 
     fn agree(&mut self) -> Result<Verdict> {
@@ -283,6 +339,9 @@ impl Coordinator<'_> {
         self.desk.spare.extend(ready.drain());
         self.desk.committing = 0;
         self.desk.last_commit = begun.elapsed();
+        if verdict.slabs > 0 {
+            self.longest_commit = self.longest_commit.max(Some(begun.elapsed()));
+        }
         self.desk.summary.committing += begun.elapsed().as_secs_f64();
         self.committed_at = self.clock.now();
         Ok(())

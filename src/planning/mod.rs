@@ -3,6 +3,7 @@
 pub mod frame_set;
 pub mod lease;
 pub mod partition;
+pub mod reserve;
 pub mod selection;
 pub mod status;
 pub mod suspects;

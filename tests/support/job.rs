@@ -64,6 +64,7 @@ impl Job {
     pub fn place(&self, name: impl std::fmt::Display) -> Place<'_> {
         let folder = self.folder.path(&format!("place-{name}"));
         fs::create_dir(&folder).unwrap();
+        fs::create_dir(folder.with_extension("tmp")).unwrap();
         fs::hard_link(self.folder.path("in.h5"), folder.join("in.h5")).unwrap();
         Place { job: self, folder }
     }
@@ -88,6 +89,7 @@ pub struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(self.folder.with_extension("tmp"));
     }
 }
 
@@ -105,8 +107,11 @@ impl Place<'_> {
     /// The job on so many ranks; one is without a launcher.
     pub fn launch(&self, ranks: usize, more: &str) -> Launch {
         let launch = if ranks == 1 {
-            // Nothing but a faster start: no daemon beside the one process.
-            Launch::alone(&self.folder).variable("OMPI_MCA_ess_singleton_isolated", "1")
+            // Nothing but a faster start: no daemon beside the one process, which then needs a folder of its own.
+            let temporary = self.folder.with_extension("tmp").display().to_string();
+            Launch::alone(&self.folder)
+                .variable("OMPI_MCA_ess_singleton_isolated", "1")
+                .variable("OMPI_MCA_orte_tmpdir_base", &temporary)
         } else {
             // Others want the cores too.
             Launch::on(ranks, &self.folder).variable("OMPI_MCA_mpi_yield_when_idle", "1")
@@ -191,9 +196,7 @@ impl Place<'_> {
             let looked = to_the_end(Launch::alone(&self.folder).args(look))?;
             require(looked.code == Some(0), Spoiled::Wrong, looked)?;
         }
-        let mut names = self.names();
-        // Cleared up by the next owner once the lock knows how.
-        names.retain(|name| !name.starts_with("r.h5.lock.new-"));
+        let names = self.names();
         let what = format!("left behind: {names:?}");
         require(names == ["in.h5", "m.json", RESULT], Spoiled::Wrong, what)
     }

@@ -13,6 +13,8 @@ use super::input::Input;
 const WHOLE_BYTES: u64 = 256 << 20;
 /// Of larger ones, this many evenly spaced frames, first and last included.
 const SAMPLES: u64 = 4096;
+/// Frames that every rank looks at.
+const GLANCES: u64 = 5;
 
 /// XXH3-64 over the numbers of frames and atoms and the species, positions, cells and periodic directions of all
 /// frames, or of 4096 evenly spaced ones where the positions take more than 256 MiB. It does not depend on the
@@ -30,12 +32,38 @@ pub fn fingerprint(input: &mut Input) -> Result<String> {
     Ok(format!("{:016x}", hash.digest()))
 }
 
+/// What every rank can afford to look at, so that ranks with another file under the same path find out: numbers of
+/// frames and atoms, group, and XXH3-64 over a few frames.
+pub fn glance(input: &mut Input) -> Result<String> {
+    let mut hash = Xxh3::new();
+    let mut block = FrameBlock::default();
+    for frame in spaced(input.frames(), GLANCES).iter() {
+        input.read(&FrameSet::from_runs(vec![frame..frame + 1]), &mut block)?;
+        update(&mut hash, &block);
+    }
+    Ok(format!(
+        "{} frames of {} atoms in {}, {:016x}",
+        input.frames(),
+        input.total_atoms(),
+        input.key(),
+        hash.digest()
+    ))
+}
+
 fn sample(frames: u64, bytes: u64) -> FrameSet {
-    if bytes <= WHOLE_BYTES || frames <= SAMPLES {
+    if bytes <= WHOLE_BYTES {
         return FrameSet::all(frames);
     }
-    let nth = |k: u64| (u128::from(k) * u128::from(frames - 1) / u128::from(SAMPLES - 1)) as u64;
-    (0..SAMPLES).map(|k| nth(k)..nth(k) + 1).collect()
+    spaced(frames, SAMPLES)
+}
+
+/// `most` evenly spaced frames, first and last included; all where there are not more.
+fn spaced(frames: u64, most: u64) -> FrameSet {
+    if frames <= most {
+        return FrameSet::all(frames);
+    }
+    let nth = |k: u64| (u128::from(k) * u128::from(frames - 1) / u128::from(most - 1)) as u64;
+    (0..most).map(|k| nth(k)..nth(k) + 1).collect()
 }
 
 fn update(hash: &mut Xxh3, block: &FrameBlock) {

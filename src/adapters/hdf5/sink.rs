@@ -193,36 +193,25 @@ impl Sink for ResultSink {
     fn write_results(&mut self, rows: &Rows) -> Result<()> {
         let (t, frames) = (self.transfer, rows.frames.runs());
         let atoms = self.force_rows(rows);
-        // Every rank makes all five calls, whatever happened to the first: the others are in them.
-        let written = [
-            write_rows(&self.energy, frames, &rows.energies, t),
-            write_rows(&self.forces, atoms, rows.forces.as_flattened(), t),
-            write_rows(
-                &self.stress,
-                frames,
-                rows.stresses.as_flattened().as_flattened(),
-                t,
-            ),
-            write_rows(&self.checksum, frames, &rows.checksums, t),
-            write_rows(&self.seconds, frames, &rows.seconds, t),
-        ];
-        written.into_iter().collect()
+        // After a write that failed, none: HDF5 leaves such a call in the middle, so that the next collective call of this
+        // rank would meet an earlier one of the others, and all would wait for ever. The agreement that follows has
+        // patience with the others, and ends the job when they do not come.
+        write_rows(&self.energy, frames, &rows.energies, t)?;
+        write_rows(&self.forces, atoms, rows.forces.as_flattened(), t)?;
+        let stresses = rows.stresses.as_flattened().as_flattened();
+        write_rows(&self.stress, frames, stresses, t)?;
+        write_rows(&self.checksum, frames, &rows.checksums, t)?;
+        write_rows(&self.seconds, frames, &rows.seconds, t)
     }
 
     fn write_status(&mut self, rows: &Rows, messages: bool) -> Result<()> {
         let frames = rows.frames.runs();
-        let mut written = Ok(());
         if messages {
             let texts: Vec<Message> = rows.messages.iter().map(|text| stored(text)).collect();
             let runs = if texts.is_empty() { &[] } else { frames };
-            written = write_rows(&self.message, runs, &texts, self.transfer);
+            write_rows(&self.message, runs, &texts, self.transfer)?;
         }
-        written.and(write_rows(
-            &self.status,
-            frames,
-            &codes(rows),
-            self.transfer,
-        ))
+        write_rows(&self.status, frames, &codes(rows), self.transfer)
     }
 
     fn sync(&mut self) -> Result<()> {

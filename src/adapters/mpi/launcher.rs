@@ -2,57 +2,191 @@
 //!
 //! A program started by the launcher of another MPI runs as N processes that each believe they are rank 0 of 1.
 //! They would all write the same file. The launchers tell the size they started in environment variables.
+//!
+//! Who is to be believed: the launcher that started this very process. Inside a SLURM job, Open MPI's `mpirun` starts
+//! one daemon per node with `srun`, so that its ranks also find `SLURM_STEP_NUM_TASKS`: the number of daemons. Its own
+//! variables therefore take precedence.
 
 use crate::domain::error::{Error, Result};
 
-/// Variables in which launchers tell the number of ranks, and who sets them.
-const SIZES: [(&str, &str); 4] = [
-    ("OMPI_COMM_WORLD_SIZE", "Open MPI's mpirun"),
+/// Variables in which launchers tell the number of ranks, and who sets them; the first that is there counts.
+const LAUNCHERS: [(&str, &str); 2] = [
+    ("OMPI_COMM_WORLD_SIZE", "Open MPI's mpiexec"),
     (
         "PMI_SIZE",
         "an MPICH or Intel MPI launcher (or srun --mpi=pmi2)",
     ),
-    ("MPI_LOCALNRANKS", "a Hydra launcher"),
-    ("SLURM_STEP_NUM_TASKS", "srun"),
 ];
+/// Steps that SLURM makes without `srun`, batch scripts and interactive shells, have numbers from here
+/// (`SLURM_MAX_NORMAL_STEP_ID` in slurm.h).
+const SPECIAL_STEPS: u64 = 0xffff_fff0;
 
 /// The rank that the launcher gave this process, before MPI is up; `None` without a launcher.
 pub fn promised_rank() -> Option<usize> {
+    let variable = |name: &str| std::env::var(name).ok();
     ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"]
         .iter()
-        .find_map(|name| std::env::var(name).ok()?.trim().parse().ok())
+        .find_map(|name| number(variable(name)))
+        .or_else(|| step_tasks(variable).and_then(|_| number(variable("SLURM_PROCID"))))
+        .and_then(|rank| usize::try_from(rank).ok())
+}
+
+/// How many ranks the launcher started; `None` without one.
+pub fn promised_size() -> Option<u64> {
+    let variable = |name: &str| std::env::var(name).ok();
+    LAUNCHERS
+        .iter()
+        .find_map(|(name, _)| number(variable(name)))
+        .or_else(|| step_tasks(variable))
 }
 
 /// Compares the size of the world with what launchers say in the environment.
-pub fn check(size: usize, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
-    for (name, launcher) in SIZES {
-        let Some(promised) = variable(name).and_then(|v| v.trim().parse::<usize>().ok()) else {
-            continue;
-        };
-        // A batch script is itself a step of one task in which mpirun starts many: only fewer is wrong.
-        if size == 1 && promised > 1 {
-            return Err(Error::failure(format!(
-                "{launcher} started {promised} processes ({name}={promised}), but this MPI library sees a single rank: \
-                 the launcher belongs to another MPI; framewise is built with {}; use that MPI's mpiexec \
-                 (under SLURM: srun --mpi=pmix)",
-                super::library_version()
-            )));
+pub fn check(size: usize, variable: impl Fn(&str) -> Option<String> + Copy) -> Result<()> {
+    let size = size as u64;
+    for (name, launcher) in LAUNCHERS {
+        if let Some(promised) = number(variable(name)) {
+            return compare(size, promised, name, launcher);
         }
     }
-    Ok(())
+    // Hydra tells it where it does not set PMI_SIZE: the ranks of this node.
+    if let Some(local) = number(variable("MPI_LOCALNRANKS"))
+        && size == 1
+    {
+        return compare(size, local, "MPI_LOCALNRANKS", "a Hydra launcher");
+    }
+    match step_tasks(variable) {
+        // More than one rank that are not the tasks of the step: some launcher that started its daemons with srun.
+        Some(_) if size > 1 && !by_slurm(variable) => Ok(()),
+        Some(tasks) => compare(size, tasks, "SLURM_STEP_NUM_TASKS", "srun"),
+        None => refuse_lonely_batch(size, variable),
+    }
+}
+
+/// Tasks of the step that `srun` started; `None` outside of one.
+fn step_tasks(variable: impl Fn(&str) -> Option<String>) -> Option<u64> {
+    let special = number(variable("SLURM_STEP_ID")).is_some_and(|step| step >= SPECIAL_STEPS);
+    number(variable("SLURM_STEP_NUM_TASKS")).filter(|_| !special)
+}
+
+/// Whether SLURM itself brought this process and MPI together: its plugin names its spaces so.
+fn by_slurm(variable: impl Fn(&str) -> Option<String>) -> bool {
+    variable("PMIX_NAMESPACE").is_none_or(|space| space.starts_with("slurm."))
+}
+
+fn compare(size: u64, promised: u64, name: &str, launcher: &str) -> Result<()> {
+    if size == promised {
+        return Ok(());
+    }
+    let sees = match size {
+        1 => "a single rank".to_owned(),
+        n => format!("{n} ranks"),
+    };
+    Err(Error::failure(format!(
+        "{launcher} started {promised} processes ({name}={promised}), but this MPI library sees {sees}: \
+         the launcher belongs to another MPI; framewise is built with {}; use that MPI's mpiexec \
+         (under SLURM: srun --mpi=pmix)",
+        super::library_version()
+    )))
+}
+
+/// One process in a job that asked for many, and no launcher: whoever wrote the script forgot it.
+fn refuse_lonely_batch(size: u64, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
+    let tasks = number(variable("SLURM_NTASKS")).unwrap_or(1);
+    let launched = variable("PMIX_RANK").is_some() || variable("PMI_RANK").is_some();
+    if size > 1 || launched || tasks <= 1 {
+        return Ok(());
+    }
+    Err(Error::failure(format!(
+        "this SLURM job has {tasks} tasks (SLURM_NTASKS={tasks}), but framewise was started once, without a launcher: \
+         write `srun --mpi=pmix framewise ...` or `mpiexec framewise ...`; if one rank is what you want: \
+         `mpiexec -n 1 framewise ...`"
+    )))
+}
+
+fn number(text: Option<String>) -> Option<u64> {
+    text?.trim().parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Checks a world of `size` in an environment written as `A=1 B=2`.
+    fn world(size: usize, environment: &str) -> Result<()> {
+        check(size, |name: &str| {
+            environment
+                .split(' ')
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.to_owned())
+        })
+    }
+
     #[test]
-    fn singletons_of_a_foreign_launcher_are_refused() {
-        let env = |name: &str| (name == "PMI_SIZE").then(|| "4".to_owned());
-        let error = check(1, env).unwrap_err();
-        assert!(error.message.contains("PMI_SIZE=4"), "{error}");
-        assert!(check(4, env).is_ok());
-        assert!(check(1, |_| None).is_ok());
-        assert!(check(1, |_| Some("1".into())).is_ok());
+    fn a_world_of_another_size_than_the_launchers_is_refused() {
+        for (size, environment, said) in [
+            (1, "PMI_SIZE=4", "PMI_SIZE=4"),
+            (2, "PMI_SIZE=4", "sees 2 ranks"),
+            (1, "OMPI_COMM_WORLD_SIZE=3", "sees a single rank"),
+            (3, "OMPI_COMM_WORLD_SIZE=2 PMI_SIZE=3", "Open MPI"),
+            (1, "MPI_LOCALNRANKS=2", "Hydra"),
+            (
+                1,
+                "SLURM_STEP_NUM_TASKS=8 SLURM_STEP_ID=0 SLURM_NTASKS=8",
+                "srun --mpi=pmix",
+            ),
+            (
+                2,
+                "SLURM_STEP_NUM_TASKS=8 SLURM_STEP_ID=0",
+                "srun started 8",
+            ),
+            (
+                2,
+                "SLURM_STEP_NUM_TASKS=8 PMIX_NAMESPACE=slurm.pmix.7.0",
+                "sees 2",
+            ),
+            (1, "SLURM_NTASKS=4 SLURM_JOB_ID=7", "mpiexec -n 1"),
+            // The shell of `salloc`.
+            (
+                1,
+                "SLURM_NTASKS=4 SLURM_STEP_NUM_TASKS=1 SLURM_STEP_ID=4294967290",
+                "mpiexec -n 1",
+            ),
+        ] {
+            let error = world(size, environment).expect_err(environment);
+            assert!(error.message.contains(said), "{environment}: {error}");
+        }
+    }
+
+    #[test]
+    fn worlds_as_they_should_be_are_accepted() {
+        for (size, environment) in [
+            (1, ""),
+            (4, "OMPI_COMM_WORLD_SIZE=4"),
+            (4, "PMI_SIZE=4 MPI_LOCALNRANKS=2"),
+            (
+                4,
+                "SLURM_STEP_NUM_TASKS=4 SLURM_STEP_ID=0 SLURM_NTASKS=4 PMIX_RANK=0",
+            ),
+            // mpiexec in a batch script or in the shell of salloc: its daemons are a step of two tasks.
+            (
+                8,
+                "OMPI_COMM_WORLD_SIZE=8 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_ID=0 SLURM_NTASKS=8",
+            ),
+            (1, "OMPI_COMM_WORLD_SIZE=1 SLURM_NTASKS=8 SLURM_JOB_ID=7"),
+            (3, "OMPI_COMM_WORLD_SIZE=3 SLURM_NTASKS=8"),
+            (8, "PMI_SIZE=8 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_ID=0"),
+            (
+                8,
+                "PMIX_NAMESPACE=prterun-node-7@1 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_ID=0",
+            ),
+            (1, "SLURM_STEP_NUM_TASKS=1 SLURM_STEP_ID=0 SLURM_NTASKS=1"),
+            // srun -n 1 where the task sees the number of the whole job.
+            (1, "SLURM_STEP_NUM_TASKS=1 SLURM_STEP_ID=3 SLURM_NTASKS=8"),
+            (1, "SLURM_NTASKS=1 SLURM_JOB_ID=7"),
+            (1, "PMI_SIZE=none"),
+        ] {
+            assert_eq!(world(size, environment), Ok(()), "{environment}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod ffi;
 pub mod launcher;
 mod votes;
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use mpi::Threading;
@@ -16,6 +17,7 @@ use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{AsRaw, Communicator, CommunicatorCollectives, Root};
 
+use crate::adapters::exit;
 use crate::domain::error::{Error, Result};
 use crate::domain::guard::describe;
 use crate::engine::ports::{Ranks, Trouble, Verdict, Vote};
@@ -37,6 +39,8 @@ pub struct World {
 impl World {
     /// Initialises MPI and checks that the world is the one the launcher promised.
     pub fn initialize() -> Result<Self> {
+        // Open MPI sets variables of its launcher itself when there is none.
+        let environment: HashMap<_, _> = std::env::vars().collect();
         let (universe, threading) = mpi::initialize_with_threading(Threading::Funneled)
             .ok_or_else(|| Error::failure("MPI was initialised before framewise started"))?;
         if threading < Threading::Funneled {
@@ -49,10 +53,15 @@ impl World {
         let mut ranks = MpiRanks {
             world: Rc::clone(&talk),
         };
-        abort_on_panic(&ranks);
-        let checked = launcher::check(ranks.size(), |name| std::env::var(name).ok());
+        let name = match ranks.size() {
+            1 => String::new(),
+            _ => ranks.name() + ": ",
+        };
+        abort_on_panic(name.clone());
+        let checked = launcher::check(ranks.size(), |name| environment.get(name).cloned());
         together(&mut ranks, checked)?;
         let local = world.split_shared(world.rank());
+        exit::guard(name);
         Ok(Self {
             local_ranks: local.size() as usize,
             local_rank: local.rank() as usize,
@@ -84,6 +93,13 @@ impl World {
     }
 }
 
+/// Whoever lets go of MPI is about to leave.
+impl Drop for World {
+    fn drop(&mut self) {
+        exit::announce();
+    }
+}
+
 /// The version of the MPI library, in one line.
 pub fn library_version() -> String {
     let text = mpi::environment::library_version().unwrap_or_default();
@@ -101,6 +117,7 @@ pub fn info(hints: &[(String, String)]) -> Result<Option<RawInfo>> {
 
 /// Ends the job on all ranks at once, without `MPI_Finalize` and without waiting for anybody.
 pub fn abort(code: i32) -> ! {
+    exit::announce();
     if SimpleCommunicator::world().size() == 1 {
         std::process::exit(code);
     }
@@ -114,17 +131,13 @@ pub fn abort_from_anywhere(code: i32) -> ! {
 
 /// A panic on one rank would unwind into `MPI_Finalize` and hang the others: abort the job instead. Panics of
 /// calculators are caught where they happen and cost one frame.
-fn abort_on_panic(ranks: &MpiRanks) {
-    let name = match ranks.size() {
-        1 => String::new(),
-        _ => ranks.name() + ": ",
-    };
+fn abort_on_panic(name: String) {
     std::panic::set_hook(Box::new(move |panic| {
         let Some(what) = describe(panic) else { return };
         eprintln!(
             "error: {name}{what}; all ranks end; what was committed is safe, please report this"
         );
-        ffi::abort(1)
+        abort(1)
     }));
 }
 

@@ -3,7 +3,7 @@
 use crate::engine::ports::{Stop, Trouble, Verdict, Vote};
 
 /// How many numbers make a vote.
-const COUNT: usize = 7;
+const COUNT: usize = 8;
 /// A vote.
 pub(super) type Numbers = [i64; COUNT];
 
@@ -24,6 +24,7 @@ pub(super) fn encode(vote: Vote, rank: usize) -> Numbers {
         vote.slabs as i64,
         // The maximum is 0 where everybody has trouble.
         i64::from(vote.trouble == Trouble::No),
+        vote.longest as i64,
     ]
 }
 
@@ -35,12 +36,14 @@ pub(super) fn decode(numbers: Numbers) -> Verdict {
     };
     Verdict {
         trouble: trouble.map(|t| (t, (RANK_CEILING - 1 - numbers[0] % RANK_CEILING) as usize)),
-        stop: [Stop::No, Stop::InGoodOrder, Stop::Now][numbers[1].clamp(0, 2) as usize],
+        stop: [Stop::No, Stop::AtWalltime, Stop::InGoodOrder, Stop::Now]
+            [numbers[1].clamp(0, 3) as usize],
         commit: numbers[2] != 0,
         busy: numbers[3] != 0,
         messages: numbers[4] != 0,
         slabs: numbers[5] as u64,
         all_troubled: numbers[6] == 0,
+        longest: numbers[7] as u64,
     }
 }
 
@@ -59,6 +62,7 @@ mod tests {
                 Vote {
                     commit: true,
                     slabs: 7,
+                    longest: 30_000_000,
                     ..Vote::default()
                 },
                 0,
@@ -94,6 +98,7 @@ mod tests {
             messages: true,
             slabs: 7,
             all_troubled: false,
+            longest: 30_000_000,
         };
         assert_eq!(decode(all), expected);
         assert!(decode(encode(bad(Trouble::Ending), 5)).all_troubled);

@@ -234,14 +234,13 @@ impl Member {
         }
         let claim = self.claim_locked(undone);
         // Stopped for long, and taken for dead, anywhere in between: what was claimed may be another job's by now.
-        let claim = match self.check() {
-            Ok(()) => claim,
-            Err(_) => {
-                let _ = fs::remove_file(&self.file);
-                self.asked = None;
-                self.say_lost();
-                Ok(More::Wait)
-            }
+        let claim = if self.check().is_ok() {
+            claim
+        } else {
+            let _ = fs::remove_file(&self.file);
+            self.asked = None;
+            self.say_lost();
+            Ok(More::Wait)
         };
         self.release();
         claim
@@ -450,7 +449,7 @@ fn read_all(result: &Path) -> Result<Vec<(PathBuf, Lease)>> {
         let file = entry.path();
         match read(&file) {
             Some(lease) if file.extension().is_some_and(|e| e == "json") => {
-                found.push((file, lease))
+                found.push((file, lease));
             }
             // Somebody is about to write it, or died there: nobody writes without the lock, which is ours.
             _ if file.extension().is_some_and(|e| e == "new") => {

@@ -100,7 +100,7 @@ pub struct RunArgs {
     )]
     pub checkpoint_interval: Option<String>,
 
-    /// When the job will be ended: auto (ask SLURM) or HH:MM:SS from now [default: auto]
+    /// When the job will be ended: auto (ask SLURM, PBS or LSF) or HH:MM:SS from now [default: auto]
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -109,7 +109,7 @@ pub struct RunArgs {
     )]
     pub walltime: Option<String>,
 
-    /// Begin to stop this long before the walltime [default: a tenth of it, at most 60s]
+    /// Begin to stop this long before the walltime [default: what the longest frame and a commit take]
     #[arg(
         long,
         allow_negative_numbers = true,

@@ -1,4 +1,4 @@
-//! When a run has to begin to stop.
+//! When the job will be ended from outside.
 
 use std::time::Duration;
 
@@ -6,15 +6,16 @@ use crate::adapters::mpi::MpiRanks;
 use crate::adapters::walltime;
 use crate::domain::error::Result;
 use crate::engine::ports::Ranks;
+use crate::engine::run::Deadline;
 use crate::engine::together::on_first_rank;
 
 use super::config::Walltime;
 use super::job::Setting;
 
-/// When to begin to stop, on the clock that began with the process.
-pub(super) fn deadline(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Option<Duration>> {
+/// When the job will be ended, on the clock that began with the process.
+pub(super) fn deadline(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Option<Deadline>> {
     let (config, started) = (setting.config, setting.started);
-    let left = match config.walltime {
+    let end = match config.walltime {
         Walltime::In(time) => Some(time),
         // One rank asks the batch system.
         Walltime::Auto => {
@@ -27,13 +28,15 @@ pub(super) fn deadline(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Op
             left.map(|left| started.elapsed() + left)
         }
     };
-    let Some(end) = left else { return Ok(None) };
-    let reserve = config
-        .stop_before
-        .unwrap_or_else(|| (end / 10).min(Duration::from_mins(1)));
-    tracing::info!(
-        "walltime ends in {:.0?}; stopping {reserve:.0?} before",
-        end.saturating_sub(started.elapsed())
+    let Some(end) = end else { return Ok(None) };
+    let left = end.saturating_sub(started.elapsed());
+    let before = config.stop_before.map_or_else(
+        || "before as long as the longest frame and a commit take".to_owned(),
+        |before| format!("{before:.0?} before"),
     );
-    Ok(Some(end.saturating_sub(reserve)))
+    tracing::info!("walltime ends in {left:.0?}; stopping {before}");
+    Ok(Some(Deadline {
+        end,
+        before: config.stop_before,
+    }))
 }

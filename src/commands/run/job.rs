@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::adapters::cores;
 use crate::adapters::guard::Guard;
+use crate::adapters::hdf5::fingerprint::glance;
 use crate::adapters::hdf5::history::Run;
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::sink::ResultSink;
@@ -16,14 +17,15 @@ use crate::adapters::signals::Signals;
 use crate::commands::table::plural;
 use crate::domain::error::{Error, Kind, Result};
 use crate::engine::ports::{Clock, Ranks, Sink};
-use crate::engine::run::{Ports, Settings, run as run_engine};
+use crate::engine::run::{Deadline, Ports, Settings, run as run_engine};
 use crate::engine::summary::{Ending, Summary};
 use crate::engine::together::{on_first_rank, same_everywhere, together};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::partition::{EqualShares, Partition};
 use crate::planning::suspects::Tallies;
 
-use super::birth::{close, give_birth};
+use super::birth::give_birth;
+use super::closing::close;
 use super::config::RunConfig;
 use super::deadline::deadline;
 use super::ending::{self, nothing_to_do, report};
@@ -80,6 +82,8 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     let config = setting.config;
     agree_on_program(config, ranks)?;
     let mut input = together(ranks, Input::open(&config.input, config.key.as_deref()))?;
+    let seen = together(ranks, glance(&mut input))?;
+    same_everywhere(ranks, ("inputs", ONE_FILE), &seen)?;
     let selected = together(ranks, select(config, input.frames()))?;
     let info = together(ranks, mpi::info(&config.hints))?;
     let size = ranks.size();
@@ -124,6 +128,8 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     })
 }
 
+/// What to do when ranks see different files.
+const ONE_FILE: &str = "give a path that is the same file on every node";
 /// What to do when ranks differ.
 const SAME: &str = "start all ranks with the same command and program";
 
@@ -219,7 +225,7 @@ fn compute(
     mut sink: ResultSink,
     mut input: Input,
     job: &Job,
-    deadline: Option<Duration>,
+    deadline: Option<Deadline>,
     (journal, tallies): (Arc<Stripe>, Option<(u64, Tallies)>),
 ) -> Result<Summary> {
     let config = setting.config;
@@ -274,7 +280,6 @@ fn compute(
         (share, planned) = (FrameSet::empty(), 0);
         sink.end()?;
     }
-    let name = ranks.name();
     let ports = Ports {
         ranks: &mut *ranks,
         source: &mut input,
@@ -303,6 +308,6 @@ fn compute(
         };
         return summary.and(Err(error));
     }
-    close(sink.close(), &config.result, &name);
-    summary
+    let closed = close(ranks, &config.result, None, || sink.close());
+    summary.and_then(|summary| closed.map(|()| summary))
 }

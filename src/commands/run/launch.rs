@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::error::ErrorKind;
+
 use crate::adapters::hdf5::ffi::open_objects;
 use crate::adapters::mpi::{self, MpiRanks, World, launcher};
 use crate::adapters::signals::Signals;
@@ -19,11 +21,13 @@ use super::job::{self, Outcome, Setting};
 /// Runs the verb on every rank of the job.
 pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
     let started = Instant::now();
+    // Before MPI, so that a signal during its start is heard afterwards.
+    let signals = Signals::listen();
     let world = match World::initialize() {
         Ok(world) => world,
         Err(error) => return refuse(&error),
     };
-    let outcome = run(args, talk, &world, started);
+    let outcome = run(args, talk, &world, signals, started);
     meet(&mut world.ranks(), outcome.as_ref().err());
     match &outcome {
         Err(error) if error.kind == Kind::Abandoned || open_objects() > 0 => leave(error),
@@ -77,7 +81,13 @@ fn meet(ranks: &mut MpiRanks, error: Option<&Error>) {
     ranks.barrier();
 }
 
-fn run(args: &RunArgs, talk: &Talk, world: &World, started: Instant) -> Result<Outcome> {
+fn run(
+    args: &RunArgs,
+    talk: &Talk,
+    world: &World,
+    signals: Result<Signals>,
+    started: Instant,
+) -> Result<Outcome> {
     let mut ranks = world.ranks();
     let rank = ranks.rank();
     let args = together(&mut ranks, args.with_job_file())?;
@@ -91,7 +101,7 @@ fn run(args: &RunArgs, talk: &Talk, world: &World, started: Instant) -> Result<O
     // Every line of this rank carries its number.
     let span = tracing::error_span!("rank", rank);
     let _entered = span.enter();
-    let signals = together(&mut ranks, Signals::listen())?;
+    let signals = together(&mut ranks, signals)?;
     let config = together(&mut ranks, RunConfig::new(args))?;
     let setting = Setting {
         config: &config,
@@ -118,6 +128,9 @@ fn leave(error: &Error) -> ! {
 fn refuse(error: &Error) -> ExitCode {
     if launcher::promised_rank().unwrap_or(0) == 0 {
         say(error);
+    } else {
+        // A launcher ends all processes when one leaves with an error: the first speaks before the others leave.
+        std::thread::sleep(Duration::from_secs(1));
     }
     ExitCode::from(error.exit_code())
 }
@@ -126,17 +139,50 @@ fn refuse(error: &Error) -> ExitCode {
 /// a launcher, once.
 pub fn explain_usage(error: &clap::Error) -> ExitCode {
     let code = ExitCode::from(error.exit_code() as u8);
-    let Some(rank) = launcher::promised_rank() else {
+    if launcher::promised_rank().is_none() {
         let _ = error.print();
         return code;
+    }
+    let line = error.to_string();
+    let line = line.lines().next().unwrap_or_default();
+    let line = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            "asked for help or version, the others not"
+        }
+        _ => line.trim_start_matches("error: "),
     };
-    // A launcher ends all processes when one leaves with an error: wait until the first has spoken.
-    let world = World::initialize();
-    if rank == 0 {
+    join_the_others(line, || {
         let _ = error.print();
+    })
+    .unwrap_or(code)
+}
+
+/// A verb that runs alone was started by a launcher: of many ranks the first does it. Where the others were started for
+/// something else, they wait for this rank: it comes to tell them, or both would wait for ever.
+///
+/// The exit code of this rank when it has nothing to do.
+pub fn refuse_company() -> Option<ExitCode> {
+    if launcher::promised_size()? < 2 {
+        return None;
     }
-    if let Ok(world) = world {
-        world.ranks().barrier();
+    let line = "was started for a verb that runs alone, the others not";
+    let idle = launcher::promised_rank() != Some(0);
+    join_the_others(line, || {}).or(idle.then_some(ExitCode::SUCCESS))
+}
+
+/// Comes to the first agreement of all ranks with what keeps this one from `run`. Where it is the same on all, rank 0
+/// speaks; otherwise it is an error.
+fn join_the_others(line: &str, speak: impl FnOnce()) -> Option<ExitCode> {
+    let world = match World::initialize() {
+        Ok(world) => world,
+        Err(error) => return Some(refuse(&error)),
+    };
+    let mut ranks = world.ranks();
+    let shared = together(&mut ranks, Err::<(), _>(Error::usage(line))).err();
+    let shared = shared.filter(|shared| shared.message != line);
+    if shared.is_none() && ranks.rank() == 0 {
+        speak();
     }
-    code
+    meet(&mut ranks, shared.as_ref());
+    shared.map(|shared| ExitCode::from(shared.exit_code()))
 }

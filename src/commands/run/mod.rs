@@ -1,12 +1,14 @@
 //! `framewise run`: evaluate frames; the same command resumes.
 //!
 //! [`args`] is what was typed, [`config`] what it means, [`launch`] the start and end of an MPI job, [`job`] the life
-//! of a run: [`place`] where its result can be, `prepare` and [`existing`] what there is to do, `birth` of a new file,
-//! `poison` what frames have taken a run down, `deadline` when to stop, [`watch`] what is said meanwhile, `ending` what is said at the end.
+//! of a run: [`place`] where its result can be, `prepare` and [`existing`] what there is to do, `recheck` whether results
+//! are still there, `poison` which frames have taken a run down, `birth` of a new file, `closing` it, `deadline` when to
+//! stop, [`watch`] what is said meanwhile, `ending` what is said at the end.
 
 pub mod args;
 mod bar;
 mod birth;
+mod closing;
 pub mod config;
 mod deadline;
 mod ending;

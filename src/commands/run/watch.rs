@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::commands::output;
 use crate::commands::table::{duration, plural, thousands};
 use crate::domain::error::{Error, Result};
-use crate::engine::ports::Observer;
+use crate::engine::ports::{Observer, Stopping};
 use crate::engine::summary::{Progress, Summary};
 use crate::planning::status::Status;
 
@@ -23,6 +23,7 @@ const LOG_INTERVAL: Duration = Duration::from_mins(1);
 pub struct Watch {
     bar: Option<ProgressBar>,
     log: bool,
+    first_rank: bool,
     share: u64,
     planned: u64,
     committed: u64,
@@ -44,6 +45,7 @@ impl Watch {
         Self {
             bar: bar.then(|| bar::make(planned)),
             log,
+            first_rank,
             share,
             planned,
             committed: 0,
@@ -94,6 +96,35 @@ impl Observer for Watch {
         if let Some(bar) = &self.bar {
             bar.set_position(bar.position().max(self.committed));
             bar.set_message(failed_words(self.failed));
+        }
+    }
+
+    fn stopping(&mut self, why: Stopping) {
+        if !self.first_rank {
+            return;
+        }
+        let time = |t: Duration| duration(t.as_secs_f64());
+        match why {
+            Stopping::Walltime {
+                left,
+                reserve: Some(reserve),
+            } => tracing::info!(
+                "stopping {} before the walltime: longest frame {}, commit {}, margin {}",
+                time(left),
+                time(reserve.frame),
+                time(reserve.commit),
+                time(reserve.margin)
+            ),
+            Stopping::Walltime { left, .. } => {
+                tracing::info!("stopping {} before the walltime", time(left));
+            }
+            Stopping::Asked(grace) => tracing::info!(
+                "asked to stop: frames in hand have {}, then comes the last commit",
+                time(grace)
+            ),
+            Stopping::AtOnce => {
+                tracing::warn!("asked again: frames in hand are abandoned, the rest is committed");
+            }
         }
     }
 
