@@ -6,7 +6,7 @@
 use crate::adapters::hdf5::audit::{audit, mean_bytes};
 use crate::adapters::hdf5::result_reader::ResultReader;
 use crate::commands::table::{plural, thousands};
-use crate::domain::error::Result;
+use crate::domain::error::{GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 
 use super::config::RunConfig;
@@ -22,13 +22,14 @@ pub fn recheck(
     config: &RunConfig,
     completed: &FrameSet,
     was_killed: bool,
+    go_on: GoOn<'_>,
 ) -> Result<FrameSet> {
     let whole = config.verify_on_resume || completed.len() * mean_bytes(reader) <= WHOLE_BYTES;
     // Which rounds were the last ones is not known: all frames are looked at after a death.
     if !whole && !was_killed {
         return Ok(FrameSet::empty());
     }
-    let found = audit(reader, completed)?;
+    let found = audit(reader, completed, go_on)?;
     let shown = config.result.display();
     for (frame, why) in found.wrong.iter().take(SHOWN) {
         tracing::warn!("{shown}: frame {frame} {why}; it is undefined again and will be computed");
