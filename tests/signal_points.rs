@@ -7,9 +7,19 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use framewise::adapters::hdf5::audit::audit;
+use framewise::adapters::hdf5::create;
+use framewise::adapters::hdf5::fingerprint::fingerprint;
+use framewise::adapters::hdf5::geometry::Geometry;
+use framewise::adapters::hdf5::input::Input;
+use framewise::adapters::hdf5::result_reader::ResultReader;
+use framewise::domain::error::{self, Error, GoOn};
+use framewise::planning::frame_set::FrameSet;
 use rustix::process::Signal;
+use support::folder::Folder;
 use support::job::{Job, Place, RESULT, end_of, to_the_end};
 use support::launch::{Finished, Launch, send_if_there};
 use support::tap::{Strike, Tap, Victims};
@@ -46,9 +56,11 @@ fn events(job: &Job, ranks: usize) -> Vec<char> {
     events
 }
 
-/// The event that reserves the space of the new file; until then it can be left.
-fn reservation(events: &[char]) -> u64 {
-    1 + events.iter().position(|kind| *kind == 'a').unwrap() as u64
+/// The last event of the creation by rank 0, the sync after the reservation and the fill; until then it can be left.
+fn creation(events: &[char]) -> u64 {
+    let reserved = events.iter().position(|kind| *kind == 'a').unwrap();
+    let synced = events[reserved..].iter().position(|kind| *kind == 's');
+    (reserved + synced.unwrap() + 1) as u64
 }
 
 fn points(events: &[char], victims: Victims, ranks: usize) -> Vec<Point> {
@@ -91,7 +103,7 @@ fn run_ranks(run: &Finished) -> usize {
 }
 
 /// A signal at a point. `Ok(false)` when the run ended before it got there: the number of commits depends on the clock.
-fn signal_at(job: &Job, index: usize, point: &Point, reserved: u64) -> Result<bool, Complaint> {
+fn signal_at(job: &Job, index: usize, point: &Point, created: u64) -> Result<bool, Complaint> {
     let place = job.place(format!("{}-{index}", point.ranks));
     let strike = Strike::Signal(point.signal, point.victims);
     let tap = place.tap().strike(strike, point.event);
@@ -100,7 +112,7 @@ fn signal_at(job: &Job, index: usize, point: &Point, reserved: u64) -> Result<bo
         require(run.code == Some(0), Spoiled::Wrong, run)?;
         return Ok(false);
     }
-    if point.event <= reserved {
+    if point.event <= created {
         let left = run.code == Some(75) && !place.path(RESULT).exists();
         let what = format!("not stopped before the file was there: {run}");
         require(left, Spoiled::Wrong, what)?;
@@ -114,9 +126,9 @@ fn a_signal_at_every_point_of_a_run_stops_it_in_good_order() {
     let job = Job::small();
     let events = events(&job, 1);
     let points = points(&events, Victims::One, 1);
-    let reserved = reservation(&events);
+    let created = creation(&events);
     let tally = Tally::of("signals");
-    tally.each(3, &points, |i, point| signal_at(&job, i, point, reserved));
+    tally.each(3, &points, |i, point| signal_at(&job, i, point, created));
     // A run that stops earlier makes fewer commits, but it gets to the point at which it is told.
     tally.finish(points.len() * 9 / 10);
 }
@@ -131,9 +143,9 @@ fn a_signal_to_one_rank_or_to_all_at_points_of_a_run_on_two_stops_it_in_good_ord
         let mut dice = Dice(all.len() as u64);
         all = (0..20).map(|_| all[dice.below(all.len())]).collect();
     }
-    let reserved = reservation(&events);
+    let created = creation(&events);
     let tally = Tally::of("signals");
-    tally.each(2, &all, |i, point| signal_at(&job, i, point, reserved));
+    tally.each(2, &all, |i, point| signal_at(&job, i, point, created));
     tally.finish(all.len() * 3 / 4);
 }
 
@@ -218,10 +230,10 @@ fn a_process_that_is_stuck_in_a_call_ends_at_the_second_signal() {
     for ranks in [1, 2] {
         let events = events(&job, ranks);
         let of = |kind: char| (1u64..).zip(&events).filter(move |(_, k)| **k == kind);
-        let written = reservation(&events);
-        // In the creation, in its last sync, and a write and a sync of an early commit.
+        let written = creation(&events);
+        // In the fill of the creation, in its sync, and a write and a sync of an early commit.
         let early = of('w').find(|(event, _)| event + 3 > written);
-        let sync = of('s').find(|(event, _)| *event > written);
+        let sync = of('s').find(|(event, _)| *event == written);
         let write = of('w').find(|(event, _)| *event > written + 30);
         let commit = of('s').find(|(event, _)| *event > written + 30);
         let found = [early, sync, write, commit].into_iter().flatten();
@@ -231,4 +243,80 @@ fn a_process_that_is_stuck_in_a_call_ends_at_the_second_signal() {
     let tally = Tally::of("stuck");
     tally.each(2, &all, |i, point| stuck_at(&job, i, *point));
     tally.finish(8);
+}
+
+/// A trajectory of zeros that takes no room; its result takes 960 MB, its positions, copied, as much again.
+fn write_large(path: &std::path::Path) {
+    let file = hdf5::File::create(path).unwrap();
+    let particles = file.create_group("particles/trajectory").unwrap();
+    let position = particles.create_group("position").unwrap();
+    let values = position.new_dataset::<f64>().shape((20_000, 2000, 3));
+    values.create("value").unwrap();
+    let species = particles.new_dataset::<i32>().shape((2000,));
+    let species = species.create("species").unwrap();
+    species.write_raw(&[18i32; 2000]).unwrap();
+}
+
+/// HDF5 filled a large result in one call: for as long as that took, nobody heard that the job should stop.
+#[test]
+fn a_signal_during_the_creation_of_a_large_result_is_heard_at_once() {
+    let folder = Folder::new();
+    write_large(&folder.path("in.h5"));
+    for (geometry, event, ranks) in [("link", 60, 1), ("link", 60, 2), ("copy", 60, 1)] {
+        let strike = Strike::Signal(Signal::TERM, Victims::All);
+        let tap = Tap::on(&folder.path("r.h5"))
+            .kinds("w")
+            .strike(strike, event);
+        let arguments = format!("run in.h5 -o r.h5 -c null --geometry {geometry}");
+        let launch = match ranks {
+            1 => folder.alone(&arguments),
+            _ => folder.on(ranks, &arguments),
+        };
+        let stopped = tap.put_on(launch).expect(75);
+        stopped.says("asked to stop before a frame was computed; run the same command again");
+        assert_eq!(tap.fired(), Some(event));
+        // The lock is given back in some small writes; the fill alone is 240.
+        let after = tap.events() - event;
+        assert!(after < 8, "{geometry}: {after} writes after the signal");
+        assert_eq!(folder.names(), ["in.h5"]);
+    }
+}
+
+/// Reading is left as well: the fingerprint of the input, and the results of earlier runs that are looked at again.
+#[test]
+fn a_creation_and_a_recheck_are_left_whenever_somebody_asks() {
+    let job = Job::small();
+    let place = job.place("left");
+    let result = place.path("new.h5");
+    let mut input = Input::open(&place.path("in.h5"), None).unwrap();
+    let left_at = |most: usize, act: &mut dyn FnMut(GoOn<'_>) -> bool| {
+        let asked = Cell::new(0);
+        act(&|| {
+            asked.set(asked.get() + 1);
+            if asked.get() > most {
+                Err(Error::stopped())
+            } else {
+                Ok(())
+            }
+        })
+    };
+    let is_stopped = |error: Error| assert_eq!(error.kind, error::Kind::Stopped, "{error}");
+    let mut questions = 0;
+    while !left_at(questions, &mut |go_on| {
+        let created = create::create(&result, &mut input, Geometry::Copy, go_on);
+        created.map_err(is_stopped).is_ok()
+    }) {
+        assert_eq!(place.names(), ["in.h5"], "{questions}");
+        questions += 1;
+    }
+    // Time axis, positions, six datasets, the end.
+    assert!(questions >= 9, "{questions}");
+    assert!(!left_at(0, &mut |go_on| {
+        fingerprint(&mut input, go_on).map_err(is_stopped).is_ok()
+    }));
+    let reader = ResultReader::open(job.whole()).unwrap();
+    let all = FrameSet::all(reader.n_frames());
+    assert!(!left_at(0, &mut |go_on| {
+        audit(&reader, &all, go_on).map_err(is_stopped).is_ok()
+    }));
 }

@@ -41,7 +41,6 @@ pub fn create(result: &Path, input: &mut Input, geometry: Geometry, go_on: GoOn<
     let done = check_space(result, input, geometry)
         .and_then(|()| remove_if_there(&path))
         .and_then(|()| create_at(&path, result, input, geometry, go_on))
-        .and_then(|()| reserve(&path))
         .and_then(|()| go_on());
     if done.is_err() {
         // The error that matters is the first one.
@@ -85,6 +84,7 @@ fn create_at(
             result.display()
         )));
     }
+    pace.reserve()?;
     for Fill {
         start,
         bytes,
@@ -93,7 +93,7 @@ fn create_at(
     {
         pace.fill(*start, *bytes, pattern)?;
     }
-    Ok(())
+    pace.end()
 }
 
 pub(super) fn group(file: &File, path: &str) -> ::hdf5::Result<Group> {
@@ -152,7 +152,7 @@ fn filled<T: H5Type + Into<::hdf5::types::OwnedDynValue>>(
     Ok((dataset, fill))
 }
 
-/// A contiguous dataset allocated at once and left as the file system gives it: zeros, see [`reserve`].
+/// A contiguous dataset allocated at once and left as the file system gives it: zeros, see [`Pace::reserve`].
 pub(super) fn zeroed<T: H5Type>(
     group: &Group,
     name: &str,
@@ -199,23 +199,6 @@ fn create_results(file: &File, input: &Input) -> ::hdf5::Result<Vec<Fill>> {
     zeroed::<Message>(&ours, "message", &[frames])?;
     history::create(&ours)?;
     Ok(fills)
-}
-
-/// Makes sure that the file system has really given the space: later writes must not fail for want of it.
-fn reserve(path: &Path) -> Result<()> {
-    let doing = |e: std::io::Error| {
-        Error::failure(format!("cannot reserve space for {}: {e}", path.display()))
-    };
-    let file = PlainFile::options().write(true).open(path).map_err(doing)?;
-    let length = file.metadata().map_err(doing)?.len();
-    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, length) {
-        // Not every file system can; what was filled is reserved all the same.
-        Ok(())
-        | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) =>
-            {}
-        Err(e) => return Err(doing(e.into())),
-    }
-    file.sync_all().map_err(doing)
 }
 
 /// Says how much is missing before anything is written.

@@ -31,6 +31,24 @@ impl<'a> Pace<'a> {
         }
     }
 
+    /// Makes sure that the file system has really given the space: later writes must not fail for want of it. Before
+    /// the file is filled, since a file whose places are known is written faster.
+    pub fn reserve(&self) -> Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        let length = self.file.metadata().map_err(|e| self.failed(&e))?.len();
+        match fallocate(&self.file, FallocateFlags::empty(), 0, length) {
+            // Not every file system can; what is filled is reserved all the same.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+            Err(e) => Err(self.failed(&e.into())),
+        }
+    }
+
+    /// Syncs the rest.
+    pub fn end(self) -> Result<()> {
+        self.file.sync_all().map_err(|e| self.failed(&e))
+    }
+
     /// So many bytes more have been written to the file, by whomever.
     ///
     /// # Errors
