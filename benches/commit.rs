@@ -129,7 +129,8 @@ impl Job<'_> {
 
     fn prepare(&mut self, mut input: Input) {
         if self.first() {
-            create::create(&self.result(), &mut input, Geometry::Link).expect("a result");
+            create::create(&self.result(), &mut input, Geometry::Link, &|| Ok(()))
+                .expect("a result");
             create::publish(&self.result(), &[]).expect("a result");
             let plain = File::create(self.folder.join("plain")).expect("a plain file");
             let megabyte = vec![1u8; 1 << 20];

@@ -103,8 +103,10 @@ fn events(job: &Job, ranks: usize, io: Option<&'static str>) -> Vec<char> {
 
 /// Can this go wrong at this event?
 fn applies(fault: Fault, event: usize, events: &[char]) -> bool {
-    // The reservation ends what the program writes by itself.
-    let alone = events.iter().position(|kind| *kind == 'a').unwrap();
+    // The first sync after the reservation ends what the program writes by itself.
+    let reserved = events.iter().position(|kind| *kind == 'a').unwrap();
+    let synced = events[reserved..].iter().position(|kind| *kind == 's');
+    let alone = reserved + synced.unwrap();
     match fault {
         Fault::NoSpace | Fault::Io => true,
         Fault::Short => events[event - 1] == 'w',

@@ -212,6 +212,7 @@ fn write_result(input: &Path, result: &Path) {
         result,
         &mut Input::open(input, None).unwrap(),
         Geometry::Copy,
+        &|| Ok(()),
     )
     .unwrap();
     create::publish(result, &[]).unwrap();

@@ -62,6 +62,14 @@ impl Signals {
         }
     }
 
+    /// An error as soon as somebody has asked to stop, see [`GoOn`](crate::domain::error::GoOn).
+    pub fn go_on(&self) -> Result<()> {
+        match self.wish() {
+            Stop::No => Ok(()),
+            _ => Err(Error::stopped()),
+        }
+    }
+
     /// Ends the process if it does not do so itself. A process may be killed at any time without harm to the result.
     fn see_that_it_ends(&self) {
         let begun = Instant::now();

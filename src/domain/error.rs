@@ -17,6 +17,8 @@ pub enum Kind {
     /// Only this rank knows: the others wait in a call that it has not made, and will never hear of it. Exit code 1;
     /// this rank says the error itself and ends the job on all ranks at once.
     Alone,
+    /// No error: somebody asked to stop before the work was done. Exit code 75.
+    Stopped,
 }
 
 /// One clear line: what, where (path, key, frame, rank), what to do.
@@ -30,6 +32,9 @@ pub struct Error {
 
 /// Results of everything that can end the job.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Asked between the blocks of long work; an error of kind [`Kind::Stopped`] when somebody has asked to stop.
+pub type GoOn<'a> = &'a dyn Fn() -> Result<()>;
 
 impl Error {
     /// An error of the command line or a job file.
@@ -48,6 +53,14 @@ impl Error {
         }
     }
 
+    /// The work was left because somebody asked to stop.
+    pub fn stopped() -> Self {
+        Self {
+            kind: Kind::Stopped,
+            message: "asked to stop before a frame was computed; run the same command again".into(),
+        }
+    }
+
     /// A file that the system does not let us read.
     pub fn unreadable(path: &Path, error: &io::Error) -> Self {
         let shown = path.display();
@@ -63,6 +76,7 @@ impl Error {
         match self.kind {
             Kind::Usage => 2,
             Kind::Failure | Kind::Abandoned | Kind::Alone => 1,
+            Kind::Stopped => 75,
         }
     }
 

@@ -62,6 +62,7 @@ fn exchange<T>(ranks: &mut dyn Ranks, mine: Result<T>, named: bool) -> Result<T>
             Kind::Usage => 'u',
             Kind::Failure | Kind::Alone => 'f',
             Kind::Abandoned => 'a',
+            Kind::Stopped => 's',
         };
         let name = if named {
             ranks.name() + ": "
@@ -75,6 +76,7 @@ fn exchange<T>(ranks: &mut dyn Ranks, mine: Result<T>, named: bool) -> Result<T>
     Err(match kind {
         "u" => Error::usage(message),
         "a" => Error::failure(message).abandoned(),
+        "s" => Error::stopped(),
         _ => Error::failure(message),
     })
 }

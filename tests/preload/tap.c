@@ -1,7 +1,7 @@
 /*
  * A tap on what a program writes. Preloaded (LD_PRELOAD), it sees the calls of libc by which this program, HDF5 and
  * the MPI-IO layers change files, numbers them over all ranks, and does at one of them what the test asks for:
- * nothing, death, an error, half a write, or half a write that says it was whole. It can also keep a log from which
+ * nothing, death, a signal, a long wait, an error, half a write, or half a write that says it was whole. It can also keep a log from which
  * the test rebuilds what a power loss could have left.
  *
  * Only one program is tapped, and only files whose path begins with FRAMEWISE_TAP_FILES, and the folder they are in:
@@ -13,6 +13,10 @@
  *   FRAMEWISE_TAP_PLAN      "WHAT NUMBER SCOPE", or nothing: only count
  *       kill-before kill-torn kill-after   N   one|all      SIGKILL to the calling rank, or to all ranks
  *       ENOSPC EIO short lie               N   once|always  the N-th event fails, or all from the N-th on
+ *       signal-S                           N   one|all      signal number S to the calling rank, or to all ranks
+ *       delay-S                            N   one          the N-th event takes S seconds, whatever signals come
+ *   FRAMEWISE_TAP_AGAIN     number of the event at which the same signal comes again, long enough after the first that
+ *                           nobody takes them for one
  *   FRAMEWISE_TAP_KINDS     letters of the kinds that count (see enum kind); all if not set
  *   FRAMEWISE_TAP_RANK      count only what this rank does
  *
@@ -34,6 +38,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum kind {
@@ -47,14 +52,15 @@ enum kind {
     ALLOCATE = 'a',
 };
 
-enum what { NOTHING, KILL_BEFORE, KILL_TORN, KILL_AFTER, FAIL, SHORT, LIE };
+enum what { NOTHING, SIGNAL, DELAY, KILL_BEFORE, KILL_TORN, KILL_AFTER, FAIL, SHORT, LIE };
 
 #define MOST_PROCESSES 64
 
-/* Shared by all ranks; the test reads the first two numbers. */
+/* Shared by all ranks; the test reads the first three numbers. */
 struct state {
     _Atomic uint64_t events; /* so many were counted */
     _Atomic uint64_t fired;  /* number of the first event at which the plan struck, 0 before */
+    _Atomic uint64_t again;  /* the event at which the signal came again, 0 before */
     _Atomic uint32_t busy;   /* somebody is between an event and its line in the log */
     _Atomic uint32_t processes;
     _Atomic int32_t pids[MOST_PROCESSES];
@@ -72,8 +78,8 @@ static const char *files, *program, *kinds;
 static char folder[PATH_MAX];
 static int journal = -1;
 static enum what plan;
-static uint64_t plan_at;
-static int plan_errno, plan_wide; /* wide: all ranks, or always */
+static uint64_t plan_at, plan_again;
+static int plan_number, plan_wide; /* errno, signal, or seconds; wide: all ranks, or always */
 
 #define REAL(name, ...)                                                                                                \
     ({                                                                                                                 \
@@ -116,11 +122,15 @@ __attribute__((constructor)) static void begin(void) {
         if (!strcmp(name, "kill-before")) plan = KILL_BEFORE;
         else if (!strcmp(name, "kill-torn")) plan = KILL_TORN;
         else if (!strcmp(name, "kill-after")) plan = KILL_AFTER;
-        else if (!strcmp(name, "ENOSPC")) plan = FAIL, plan_errno = ENOSPC;
-        else if (!strcmp(name, "EIO")) plan = FAIL, plan_errno = EIO;
+        else if (sscanf(name, "signal-%d", &plan_number) == 1) plan = SIGNAL;
+        else if (sscanf(name, "delay-%d", &plan_number) == 1) plan = DELAY;
+        else if (!strcmp(name, "ENOSPC")) plan = FAIL, plan_number = ENOSPC;
+        else if (!strcmp(name, "EIO")) plan = FAIL, plan_number = EIO;
         else if (!strcmp(name, "short")) plan = SHORT;
         else if (!strcmp(name, "lie")) plan = LIE;
         else abort();
+        const char *again = getenv("FRAMEWISE_TAP_AGAIN");
+        if (again) plan_again = strtoull(again, NULL, 10);
     }
     if (log && (journal = REAL(open, log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600)) < 0) abort();
     snprintf(folder, sizeof folder, "%s", files);
@@ -158,16 +168,29 @@ static int watched_name(int at, const char *name, char path[PATH_MAX]) {
     return watched(path);
 }
 
-static void die(void) {
+static void send_signal(int number) {
     uint32_t n = plan_wide ? atomic_load(&state->processes) : 0;
     for (uint32_t i = 0; i < n && i < MOST_PROCESSES; i++) {
         char link[32];
         int pid = atomic_load(&state->pids[i]);
         snprintf(link, sizeof link, "/proc/%d/exe", pid);
-        if (pid > 0 && pid != getpid() && runs_the_program(link)) kill(pid, SIGKILL);
+        if (pid > 0 && pid != getpid() && runs_the_program(link)) kill(pid, number);
     }
-    kill(getpid(), SIGKILL);
+    kill(getpid(), number);
+}
+
+static void die(void) {
+    send_signal(SIGKILL);
     for (;;) pause();
+}
+
+static void wait_for(double seconds) {
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    long nanoseconds = end.tv_nsec + (long)(1e9 * seconds);
+    end.tv_sec += nanoseconds / 1000000000;
+    end.tv_nsec = nanoseconds % 1000000000;
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR) {}
 }
 
 /* Counts an event; what the plan has for it. */
@@ -181,6 +204,17 @@ static enum what arrive(enum kind kind) {
         atomic_compare_exchange_strong(&state->fired, &none, number);
         here = plan;
     }
+    if (plan == SIGNAL && number == plan_again) {
+        wait_for(0.7);
+        atomic_store(&state->again, number);
+        here = SIGNAL;
+    }
+    if (here == SIGNAL) {
+        send_signal(plan_number);
+        /* Whoever listens hears it before the event. */
+        wait_for(0.01);
+    }
+    if (here == DELAY) wait_for(plan_number);
     if (here == KILL_BEFORE) die();
     if (journal >= 0)
         while (atomic_exchange(&state->busy, 1)) sched_yield();
@@ -243,7 +277,7 @@ static ssize_t tapped_write(int fd, const struct iovec *parts, int n, off64_t at
     for (int i = 0; i < n; i++) total += parts[i].iov_len;
     enum what here = arrive(WRITE);
     ssize_t written = -1;
-    if (here == FAIL) errno = plan_errno;
+    if (here == FAIL) errno = plan_number;
     else if (here == KILL_TORN || here == SHORT || here == LIE) written = write_half(fd, parts, n, at, total);
     else written = really_write(fd, parts, n, at);
     off64_t end = at < 0 ? lseek64(fd, 0, SEEK_CUR) : at + written;
@@ -257,7 +291,7 @@ static ssize_t tapped_write(int fd, const struct iovec *parts, int n, off64_t at
     ({                                                                                                                 \
         enum what here = arrive(kind_);                                                                                \
         struct entry entry = {.kind = kind_, .inode = inode_, .offset = offset_, .bytes = bytes_};                     \
-        int result = here == FAIL ? (errno = plan_errno, -1) : (call);                                                 \
+        int result = here == FAIL ? (errno = plan_number, -1) : (call);                                                 \
         leave(here, result >= 0, entry, path, second, NULL);                                                           \
         result;                                                                                                        \
     })
@@ -363,7 +397,7 @@ static int tapped_open(int at, const char *name, int flags, mode_t mode) {
     if (!(flags & (O_CREAT | O_TRUNC)) || !watched_name(at, name, path)) return REAL(openat64, at, name, flags, mode);
     enum what here = arrive(CREATE);
     int fd = -1;
-    if (here == FAIL) errno = plan_errno;
+    if (here == FAIL) errno = plan_number;
     else fd = REAL(openat64, at, name, flags, mode);
     struct entry entry = {.kind = CREATE, .truncated = !!(flags & O_TRUNC)};
     if (fd >= 0) entry.inode = inode(fd, "", AT_EMPTY_PATH);

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use rustix::process::Signal;
+
 use super::launch::{Launch, program};
 
 /// Bytes of the state that the ranks share; more than the C side's `struct state`.
@@ -18,6 +20,10 @@ pub enum Strike {
     Kill(Moment, Victims),
     /// The call fails, or writes half, or says it wrote all of it: once, or from then on always.
     Fault(Fault, bool),
+    /// A signal comes, to the rank of the event or to all.
+    Signal(Signal, Victims),
+    /// The call takes so many seconds, whatever signals come.
+    Delay(u64),
 }
 
 /// When death comes.
@@ -69,7 +75,20 @@ impl Tap {
 
     /// Strikes at an event, counted from 1.
     pub fn strike(mut self, what: Strike, event: u64) -> Self {
+        let signal;
         let (what, scope) = match what {
+            Strike::Signal(number, victims) => {
+                signal = format!("signal-{}", number.as_raw());
+                let scope = match victims {
+                    Victims::One => "one",
+                    Victims::All => "all",
+                };
+                (signal.as_str(), scope)
+            }
+            Strike::Delay(seconds) => {
+                signal = format!("delay-{seconds}");
+                (signal.as_str(), "one")
+            }
             Strike::Kill(moment, victims) => (
                 match moment {
                     Moment::Before => "kill-before",
@@ -93,6 +112,13 @@ impl Tap {
         };
         let plan = format!("{what} {event} {scope}");
         self.variables.push(("FRAMEWISE_TAP_PLAN", plan));
+        self
+    }
+
+    /// After a signal the same one again at a later event.
+    pub fn again(mut self, event: u64) -> Self {
+        self.variables
+            .push(("FRAMEWISE_TAP_AGAIN", event.to_string()));
         self
     }
 
@@ -141,6 +167,11 @@ impl Tap {
     /// The event at which it struck first.
     pub fn fired(&self) -> Option<u64> {
         Some(self.number(8)).filter(|event| *event > 0)
+    }
+
+    /// The event at which the signal came again.
+    pub fn fired_again(&self) -> Option<u64> {
+        Some(self.number(16)).filter(|event| *event > 0)
     }
 
     fn number(&self, at: u64) -> u64 {

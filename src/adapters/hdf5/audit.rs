@@ -1,7 +1,7 @@
 //! Is what the states promise really there? Looks at frames of a result file and their checksums.
 
 use crate::domain::checksum::checksum;
-use crate::domain::error::Result;
+use crate::domain::error::{GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
@@ -29,12 +29,13 @@ pub fn mean_bytes(reader: &ResultReader) -> u64 {
 }
 
 /// Reads results and checksums of `frames` and compares.
-pub fn audit(reader: &ResultReader, frames: &FrameSet) -> Result<Findings> {
+pub fn audit(reader: &ResultReader, frames: &FrameSet, go_on: GoOn<'_>) -> Result<Findings> {
     let mean_bytes = mean_bytes(reader);
     let mut rest = frames.clone();
     let mut block = ResultBlock::default();
     let mut findings = Findings::default();
     while !rest.is_empty() {
+        go_on()?;
         let part = rest.split_front((BLOCK_BYTES / mean_bytes).max(1));
         reader.read_results(&part, &mut block)?;
         for (i, frame) in part.iter().enumerate() {

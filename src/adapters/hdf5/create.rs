@@ -1,7 +1,8 @@
 //! Creation of a result file: rank 0 alone, serial driver, temporary name, full size.
 //!
-//! What a kill leaves behind at each line: before the rename, a temporary file that the next creation removes;
-//! after it, a complete result file in which every frame is undefined. Attributes are written by all ranks into
+//! HDF5 lays out the datasets and gives them their places; they are filled afterwards, in steps between which a wish to
+//! stop is heard (HDF5 itself would write gigabytes in one call). Such a wish removes the temporary file. What a kill
+//! leaves behind at each line: before the rename, a temporary file that the next creation removes; after it, a complete result file in which every frame is undefined. Attributes are written by all ranks into
 //! the temporary file ([`write_attributes`]); the rename comes last.
 
 use std::fs::{self, File as PlainFile};
@@ -11,12 +12,13 @@ use ::hdf5::plist::dataset_create::{AllocTime, FillTime};
 use ::hdf5::types::FixedUnicode;
 use ::hdf5::{Dataset, File, FileBuilder, Group, H5Type};
 
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::status::Status;
 
 use super::geometry::{Geometry, copies, share_time_axis, write_geometry, write_time_axis};
 use super::input::Input;
 use super::layout::{self, MESSAGE_BYTES, attribute, unit};
+use super::pace::Pace;
 use super::result_reader::ResultReader;
 use super::{failed, ffi, history, write_text};
 
@@ -31,12 +33,15 @@ pub fn temporary(result: &Path) -> PathBuf {
 }
 
 /// Creates the temporary file with all groups and datasets, NaN-filled, on reserved space, and closes it.
-pub fn create(result: &Path, input: &mut Input, geometry: Geometry) -> Result<()> {
+///
+/// # Errors
+/// As every error, a wish to stop leaves nothing behind.
+pub fn create(result: &Path, input: &mut Input, geometry: Geometry, go_on: GoOn<'_>) -> Result<()> {
     let path = temporary(result);
     let done = check_space(result, input, geometry)
         .and_then(|()| remove_if_there(&path))
-        .and_then(|()| create_at(&path, result, input, geometry))
-        .and_then(|()| reserve(&path));
+        .and_then(|()| create_at(&path, result, input, geometry, go_on))
+        .and_then(|()| go_on());
     if done.is_err() {
         // The error that matters is the first one.
         let _ = fs::remove_file(&path);
@@ -44,24 +49,31 @@ pub fn create(result: &Path, input: &mut Input, geometry: Geometry) -> Result<()
     done
 }
 
-fn create_at(path: &Path, result: &Path, input: &mut Input, geometry: Geometry) -> Result<()> {
+fn create_at(
+    path: &Path,
+    result: &Path,
+    input: &mut Input,
+    geometry: Geometry,
+    go_on: GoOn<'_>,
+) -> Result<()> {
     let doing = || failed(format!("cannot create {}", result.display()));
     // Made by us first: the system's word for what is wrong is clearer than an HDF5 stack.
-    PlainFile::create(path).map_err(|e| {
+    let plain = PlainFile::create(path).map_err(|e| {
         Error::failure(format!(
             "cannot create {}: {e}; choose another -o",
             result.display()
         ))
     })?;
+    let mut pace = Pace::new(plain, result, go_on);
     let before = ffi::open_objects();
     let mut builder = FileBuilder::new();
     builder.with_fapl(|fapl| fapl.libver_earliest());
     let file = builder.create(path).map_err(doing())?;
     write_h5md(&file).map_err(doing())?;
     let particles = group(&file, layout::PARTICLES).map_err(doing())?;
-    write_time_axis(&file, input)?;
-    write_geometry(&particles, result, input, geometry)?;
-    create_results(&file, input).map_err(doing())?;
+    write_time_axis(&file, input, &mut pace)?;
+    write_geometry(&particles, result, input, geometry, &mut pace)?;
+    let fills = create_results(&file, input).map_err(doing())?;
     file.flush().map_err(doing())?;
     // The file closes with the last of its objects.
     drop(particles);
@@ -72,7 +84,16 @@ fn create_at(path: &Path, result: &Path, input: &mut Input, geometry: Geometry) 
             result.display()
         )));
     }
-    Ok(())
+    pace.reserve()?;
+    for Fill {
+        start,
+        bytes,
+        pattern,
+    } in &fills
+    {
+        pace.fill(*start, *bytes, pattern)?;
+    }
+    pace.end()
 }
 
 pub(super) fn group(file: &File, path: &str) -> ::hdf5::Result<Group> {
@@ -101,23 +122,37 @@ fn write_h5md(file: &File) -> ::hdf5::Result<()> {
     write_text(&creator, "version", env!("CARGO_PKG_VERSION"))
 }
 
-/// A contiguous dataset allocated at once and filled with `fill`.
+/// What is to be written over and over into a dataset, and where.
+struct Fill {
+    start: u64,
+    bytes: u64,
+    pattern: Vec<u8>,
+}
+
+/// A contiguous dataset allocated at once, whose fill value `value` (in bytes: `pattern`) is for us to write.
 fn filled<T: H5Type + Into<::hdf5::types::OwnedDynValue>>(
     group: &Group,
     name: &str,
     shape: &[usize],
-    fill: T,
-) -> ::hdf5::Result<Dataset> {
-    group
+    (value, pattern): (T, &[u8]),
+) -> ::hdf5::Result<(Dataset, Option<Fill>)> {
+    let dataset = group
         .new_dataset::<T>()
         .alloc_time(Some(AllocTime::Early))
-        .fill_time(FillTime::Alloc)
-        .fill_value(fill)
+        .fill_time(FillTime::Never)
+        .fill_value(value)
         .shape(shape.to_vec())
-        .create(name)
+        .create(name)?;
+    // An empty one has no place.
+    let fill = dataset.offset().map(|start| Fill {
+        start,
+        bytes: (dataset.size() * pattern.len()) as u64,
+        pattern: pattern.to_vec(),
+    });
+    Ok((dataset, fill))
 }
 
-/// A contiguous dataset allocated at once and left as the file system gives it: zeros, see [`reserve`].
+/// A contiguous dataset allocated at once and left as the file system gives it: zeros, see [`Pace::reserve`].
 pub(super) fn zeroed<T: H5Type>(
     group: &Group,
     name: &str,
@@ -138,7 +173,10 @@ pub(super) fn atoms_shape(input: &Input) -> Vec<usize> {
     }
 }
 
-fn create_results(file: &File, input: &Input) -> ::hdf5::Result<()> {
+/// The datasets of results; how to fill them once the file is closed.
+fn create_results(file: &File, input: &Input) -> ::hdf5::Result<Vec<Fill>> {
+    let nan = (f64::NAN, &f64::NAN.to_ne_bytes()[..]);
+    let mut fills = Vec::new();
     let frames = input.frames() as usize;
     for (path, shape, unit) in [
         (layout::FORCES, atoms_shape(input), unit::FORCE),
@@ -146,33 +184,21 @@ fn create_results(file: &File, input: &Input) -> ::hdf5::Result<()> {
         (layout::STRESS, vec![frames, 3, 3], unit::STRESS),
     ] {
         let group = group(file, path)?;
-        let values = filled(&group, "value", &shape, f64::NAN)?;
+        let (values, fill) = filled(&group, "value", &shape, nan)?;
+        fills.extend(fill);
         write_text(&values, "unit", unit)?;
         share_time_axis(&group)?;
     }
     let ours = group(file, layout::FRAMEWISE)?;
-    filled(&ours, "status", &[frames], Status::Undefined.code())?;
-    filled(&ours, "checksum", &[frames], 0u64)?;
-    filled(&ours, "seconds", &[frames], f32::NAN)?;
+    let undefined = Status::Undefined.code();
+    let undefined = (undefined, &undefined.to_ne_bytes()[..]);
+    let seconds = (f32::NAN, &f32::NAN.to_ne_bytes()[..]);
+    fills.extend(filled(&ours, "status", &[frames], undefined)?.1);
+    fills.extend(filled(&ours, "checksum", &[frames], (0u64, &[0; 8]))?.1);
+    fills.extend(filled(&ours, "seconds", &[frames], seconds)?.1);
     zeroed::<Message>(&ours, "message", &[frames])?;
-    history::create(&ours)
-}
-
-/// Makes sure that the file system has really given the space: later writes must not fail for want of it.
-fn reserve(path: &Path) -> Result<()> {
-    let doing = |e: std::io::Error| {
-        Error::failure(format!("cannot reserve space for {}: {e}", path.display()))
-    };
-    let file = PlainFile::options().write(true).open(path).map_err(doing)?;
-    let length = file.metadata().map_err(doing)?.len();
-    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, length) {
-        // Not every file system can; what was filled is reserved all the same.
-        Ok(())
-        | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) =>
-            {}
-        Err(e) => return Err(doing(e.into())),
-    }
-    file.sync_all().map_err(doing)
+    history::create(&ours)?;
+    Ok(fills)
 }
 
 /// Says how much is missing before anything is written.

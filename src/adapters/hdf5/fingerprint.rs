@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::domain::error::Result;
+use crate::domain::error::{GoOn, Result};
 use crate::domain::frame::FrameBlock;
 use crate::engine::ports::Source;
 use crate::planning::frame_set::FrameSet;
@@ -19,13 +19,14 @@ const GLANCES: u64 = 5;
 /// XXH3-64 over the numbers of frames and atoms and the species, positions, cells and periodic directions of all
 /// frames, or of 4096 evenly spaced ones where the positions take more than 256 MiB. It does not depend on the
 /// file's name, place or layout.
-pub fn fingerprint(input: &mut Input) -> Result<String> {
+pub fn fingerprint(input: &mut Input, go_on: GoOn<'_>) -> Result<String> {
     let mut hash = Xxh3::new();
     hash.update(&input.frames().to_le_bytes());
     hash.update(&input.total_atoms().to_le_bytes());
     let mut rest = sample(input.frames(), 24 * input.total_atoms());
     let mut block = FrameBlock::default();
     while !rest.is_empty() {
+        go_on()?;
         input.read(&rest.split_front(input.block_frames()), &mut block)?;
         update(&mut hash, &block);
     }

@@ -12,6 +12,7 @@ use crate::planning::frame_set::FrameSet;
 use super::create::{atoms_shape, folder_of, group, zeroed};
 use super::input::Input;
 use super::layout::{self, unit};
+use super::pace::Pace;
 use super::{failed, ffi, write_text};
 
 /// Whether the input's positions are copied into the result.
@@ -30,7 +31,7 @@ pub enum Geometry {
 pub const COPY_BYTES: u64 = 1 << 30;
 
 /// Steps and times of the input, or frame numbers where it has none.
-pub(super) fn write_time_axis(file: &File, input: &Input) -> Result<()> {
+pub(super) fn write_time_axis(file: &File, input: &Input, pace: &mut Pace<'_>) -> Result<()> {
     let doing = || failed("cannot write the time axis");
     let frames = input.frames();
     let position = group(file, layout::POSITION).map_err(doing())?;
@@ -61,6 +62,7 @@ pub(super) fn write_time_axis(file: &File, input: &Input) -> Result<()> {
             &reals,
             ffi::Transfer::Independent,
         )?;
+        pace.wrote(16 * (rows.end - rows.start))?;
         start = rows.end;
     }
     Ok(())
@@ -88,6 +90,7 @@ pub(super) fn write_geometry(
     result: &Path,
     input: &mut Input,
     geometry: Geometry,
+    pace: &mut Pace<'_>,
 ) -> Result<()> {
     let doing = || failed("cannot write the geometry");
     let frames = input.frames() as usize;
@@ -124,7 +127,7 @@ pub(super) fn write_geometry(
         places.species = Some(zeroed::<i32>(&species, "value", shape).map_err(doing())?);
     }
     create_box(particles, input, &mut places).map_err(doing())?;
-    let periodic = copy_frames(input, &places)?;
+    let periodic = copy_frames(input, &places, pace)?;
     write_boundary(particles, periodic).map_err(doing())
 }
 
@@ -183,7 +186,7 @@ fn write_boundary(particles: &Group, periodic: [bool; 3]) -> ::hdf5::Result<()> 
 }
 
 /// Copies what changes from frame to frame; returns the directions in which any frame repeats.
-fn copy_frames(input: &mut Input, places: &Places) -> Result<[bool; 3]> {
+fn copy_frames(input: &mut Input, places: &Places, pace: &mut Pace<'_>) -> Result<[bool; 3]> {
     let independent = ffi::Transfer::Independent;
     let mut any_periodic = input.constant_periodic().unwrap_or([false; 3]);
     let per_frame = [
@@ -211,6 +214,8 @@ fn copy_frames(input: &mut Input, places: &Places) -> Result<[bool; 3]> {
         } else {
             FrameSet::from_runs(vec![atoms])
         };
+        // Positions are the most of it.
+        pace.wrote(size_of_val(block.positions.as_slice()) as u64)?;
         if let Some(positions) = &places.positions {
             ffi::write_rows(
                 positions,

@@ -9,6 +9,7 @@ pub mod history;
 pub mod input;
 pub mod layout;
 mod locate;
+mod pace;
 pub mod readback;
 pub mod result_reader;
 pub mod sink;

@@ -1,7 +1,8 @@
 //! When the batch system will end this job.
 //!
 //! Each batch system is asked in its own way, by a command that may hang, be missing, or say nothing: then nobody
-//! knows, and the job runs without a walltime. SLURM has been tried for real; PBS and LSF after their documentation.
+//! knows, and the job runs without a walltime. None of them has been tried for real: the commands and what they print are after
+//! their documentation, and the tests put scripts that print the same in their place.
 
 mod lsf;
 mod pbs;

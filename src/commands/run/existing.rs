@@ -11,7 +11,7 @@ use crate::adapters::hdf5::ffi::{Transfer, write_rows};
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::layout::{self, attribute};
 use crate::adapters::hdf5::result_reader::ResultReader;
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
@@ -120,6 +120,7 @@ pub fn standing(
     selected: &FrameSet,
     in_company: bool,
     last_rounds: Option<&FrameSet>,
+    go_on: GoOn<'_>,
 ) -> Result<Standing> {
     let history = reader.history()?;
     let last = history.last();
@@ -145,7 +146,7 @@ pub fn standing(
         (true, Some(frames)) => Suspicion::Some(frames),
         (true, None) => Suspicion::All,
     };
-    let wrong = recheck::recheck(reader, config, &completed, suspicion)?;
+    let wrong = recheck::recheck(reader, config, &completed, suspicion, go_on)?;
     let reset = FrameSet::union([&again, &wrong, &states.unknown]);
     let pending = FrameSet::union([states.of(Status::Undefined), &reset]).intersection(selected);
     let troubled = states
@@ -163,8 +164,9 @@ pub fn standing(
 const BLOCK_BYTES: u64 = 32 << 20;
 
 /// Makes frames undefined again: states first, then the numbers. Rank 0, serial driver, before the ranks open the
-/// file. A kill leaves frames that are undefined, with or without old numbers; raw data only, no metadata changes.
-pub fn reset(path: &Path, frames: &FrameSet) -> Result<()> {
+/// file. A kill, or a wish to stop, leaves frames that are undefined, with or without old numbers; raw data only, no
+/// metadata changes.
+pub fn reset(path: &Path, frames: &FrameSet, go_on: GoOn<'_>) -> Result<()> {
     let doing = || failed(format!("cannot reset frames of {}", path.display()));
     let blocks = blocks(path, frames)?;
     let mut builder = FileBuilder::new();
@@ -174,6 +176,7 @@ pub fn reset(path: &Path, frames: &FrameSet) -> Result<()> {
     let write = Transfer::Independent;
     let (status, message) = (dataset(layout::STATUS)?, dataset(layout::MESSAGE)?);
     for Block { frames, n, .. } in &blocks {
+        go_on()?;
         let undefined = vec![Status::Undefined.code(); *n];
         write_rows(&status, frames.runs(), &undefined, write)?;
         write_rows(
@@ -191,6 +194,7 @@ pub fn reset(path: &Path, frames: &FrameSet) -> Result<()> {
     );
     let (forces, checksum) = (dataset(&value(layout::FORCES))?, dataset(layout::CHECKSUM)?);
     for block in &blocks {
+        go_on()?;
         let (frames, n) = (block.frames.runs(), block.n);
         write_rows(&energy, frames, &vec![f64::NAN; n], write)?;
         write_rows(&stress, frames, &vec![f64::NAN; 9 * n], write)?;

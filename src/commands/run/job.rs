@@ -87,16 +87,18 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     let selected = together(ranks, select(config, input.frames()))?;
     let info = together(ranks, mpi::info(&config.hints))?;
     let size = ranks.size();
-    let prepared = on_first_rank(ranks, || prepare(setting, size, &mut input, &selected))?;
-    let (first, job) = match prepared.flatten() {
-        Some((first, job)) => (Some(first), job.encode()),
-        None => (None, String::new()),
+    let prepared = on_first_rank(ranks, || prepare(setting, size, &mut input, &selected));
+    let prepared = match prepared {
+        Err(stopped) if stopped.kind == Kind::Stopped => {
+            if ranks.rank() == 0 {
+                tracing::info!("{}: {stopped}", config.result.display());
+            }
+            return Ok(Outcome::Stopped);
+        }
+        other => other?,
     };
-    let job = ranks.tell(0, &job);
-    if job.is_empty() {
-        // A signal came while other jobs that share the result kept this one waiting.
-        return Ok(Outcome::Stopped);
-    }
+    let (first, job) = prepared.unzip();
+    let job = ranks.tell(0, &job.map_or_else(String::new, |job| job.encode()));
     let job = Job::decode(&job).ok_or_else(|| Error::failure("rank 0 sent an unreadable job"));
     let job = together(ranks, job)?;
     let file = (setting.world.raw(), info);

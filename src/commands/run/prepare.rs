@@ -10,7 +10,7 @@ use crate::adapters::hdf5::input::Input;
 use crate::adapters::lock::Lock;
 use crate::adapters::mpi;
 use crate::adapters::share::{self, Member, Part};
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, GoOn, Result};
 use crate::engine::ports::Stop;
 use crate::planning::frame_set::FrameSet;
 use crate::planning::suspects::Tallies;
@@ -79,13 +79,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Commits in the time of one lease.
 const COMMITS_PER_LEASE: u32 = 4;
 
-/// The right to write; `None` when a signal came while others kept this job waiting.
-fn guard(setting: &Setting<'_>, ranks: usize) -> Result<Option<Guard>> {
+/// The right to write.
+fn guard(setting: &Setting<'_>, ranks: usize) -> Result<Guard> {
     let config = setting.config;
     let Some(patience) = config.share else {
         let lock = Lock::take(&config.result)?;
         share::refuse_if_shared(&config.result, PATIENCE)?;
-        return Ok(Some(Guard::Alone(lock)));
+        return Ok(Guard::Alone(lock));
     };
     let part = Part {
         workers: (setting.threads() * ranks) as u64,
@@ -93,27 +93,28 @@ fn guard(setting: &Setting<'_>, ranks: usize) -> Result<Option<Guard>> {
         patience,
     };
     let stop = || setting.signals.wish() > Stop::No;
-    let member = Member::join(&config.result, part, &stop)?;
-    Ok(member.map(|member| Guard::Shared(Box::new(member))))
+    // Nobody when a signal came while others kept this job waiting.
+    let member = Member::join(&config.result, part, &stop)?.ok_or_else(Error::stopped)?;
+    Ok(Guard::Shared(Box::new(member)))
 }
 
-/// Rank 0 alone: take the lock, then create the file or see what is left to do in it. `None` when a signal came
-/// first.
+/// Rank 0 alone: take the lock, then create the file or see what is left to do in it. Files of any size are read and
+/// written here: a wish to stop is an error of kind [`Kind::Stopped`](crate::domain::error::Kind::Stopped) at the next
+/// block.
 pub(super) fn prepare(
     setting: &Setting<'_>,
     ranks: usize,
     input: &mut Input,
     selected: &FrameSet,
-) -> Result<Option<(First, Job)>> {
+) -> Result<(First, Job)> {
     let config = setting.config;
+    let go_on = &|| setting.signals.go_on();
     place::check(config)?;
-    let Some(mut guard) = guard(setting, ranks)? else {
-        return Ok(None);
-    };
-    let fingerprint = fingerprint(input)?;
+    let mut guard = guard(setting, ranks)?;
+    let fingerprint = fingerprint(input, go_on)?;
     let identity = existing::identity(config, input, fingerprint);
     let found = if config.result.exists() {
-        look_at_existing(config, &identity, selected, guard.in_company()?)?
+        look_at_existing(config, &identity, selected, guard.in_company()?, go_on)?
     } else {
         None
     };
@@ -127,7 +128,7 @@ pub(super) fn prepare(
         };
         (standing, Tallies::default())
     });
-    let species = input.species_present(&standing.pending)?;
+    let species = input.species_present(&standing.pending, go_on)?;
     config
         .factory
         .check_species(&species)
@@ -135,10 +136,10 @@ pub(super) fn prepare(
     let journal = (poison::identity_number(&identity), tallies.clone());
     let mut attributes = identity;
     if created {
-        create::create(&config.result, input, config.geometry)?;
+        create::create(&config.result, input, config.geometry, go_on)?;
         attributes.extend(create::version_attributes(&mpi::library_version()));
     } else if !standing.reset.is_empty() {
-        existing::reset(&config.result, &standing.reset)?;
+        existing::reset(&config.result, &standing.reset, go_on)?;
     }
     let run_number = guard.begin(standing.run_number, &standing.pending)?;
     let job = Job {
@@ -162,7 +163,7 @@ pub(super) fn prepare(
         attributes,
         journal,
     };
-    Ok(Some((first, job)))
+    Ok((first, job))
 }
 
 /// What is left to do, and which frames are suspected to have ended the job; `None` when the file is to be replaced by
@@ -172,11 +173,12 @@ pub(super) fn look_at_existing(
     identity: &Identity,
     selected: &FrameSet,
     in_company: bool,
+    go_on: GoOn<'_>,
 ) -> Result<Option<(Standing, Tallies)>> {
     let reader = place::open_existing(&config.result)?;
     let Some(difference) = existing::difference(&reader, identity) else {
         if config.share.is_some() {
-            let standing = existing::standing(&reader, config, selected, in_company, None)?;
+            let standing = existing::standing(&reader, config, selected, in_company, None, go_on)?;
             return Ok(Some((standing, Tallies::default())));
         }
         let frames = reader.n_frames();
@@ -186,9 +188,9 @@ pub(super) fn look_at_existing(
         let last_rounds = past.last_rounds().cloned();
         let (tallies, condemned) = poison::settle(config, past)?;
         let reader = place::open_existing(&config.result)?;
-        let last_rounds = last_rounds.as_ref();
+        let rounds = last_rounds.as_ref();
         let mut standing =
-            existing::standing(&reader, config, selected, in_company, last_rounds)?;
+            existing::standing(&reader, config, selected, in_company, rounds, go_on)?;
         // What has just been condemned is not retried by the same start.
         standing.troubled += standing.reset.intersection(&condemned).len();
         standing.reset = standing.reset.difference(&condemned);

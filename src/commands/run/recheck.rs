@@ -6,7 +6,7 @@
 use crate::adapters::hdf5::audit::{audit, mean_bytes};
 use crate::adapters::hdf5::result_reader::ResultReader;
 use crate::commands::table::{plural, thousands};
-use crate::domain::error::Result;
+use crate::domain::error::{GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 
 use super::config::RunConfig;
@@ -33,14 +33,16 @@ pub fn recheck(
     config: &RunConfig,
     completed: &FrameSet,
     suspicion: Suspicion<'_>,
+    go_on: GoOn<'_>,
 ) -> Result<FrameSet> {
     let whole = config.verify_on_resume || completed.len() * mean_bytes(reader) <= WHOLE_BYTES;
-    let found = match suspicion {
-        _ if whole => audit(reader, completed)?,
-        Suspicion::All => audit(reader, completed)?,
-        Suspicion::Some(frames) => audit(reader, &completed.intersection(frames))?,
+    let doubtful = match suspicion {
+        _ if whole => completed.clone(),
+        Suspicion::All => completed.clone(),
+        Suspicion::Some(frames) => completed.intersection(frames),
         Suspicion::None => return Ok(FrameSet::empty()),
     };
+    let found = audit(reader, &doubtful, go_on)?;
     let shown = config.result.display();
     for (frame, why) in found.wrong.iter().take(SHOWN) {
         tracing::warn!("{shown}: frame {frame} {why}; it is undefined again and will be computed");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ::hdf5::{Dataset, Group};
 
 use crate::domain::cell::Cell;
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, GoOn, Result};
 use crate::domain::frame::FrameBlock;
 use crate::engine::ports::Source;
 use crate::planning::frame_set::FrameSet;
@@ -234,7 +234,7 @@ impl Input {
     }
 
     /// Every atomic number that occurs, once; reads all species when they change from frame to frame.
-    pub fn species_present(&mut self, frames: &FrameSet) -> Result<Vec<u8>> {
+    pub fn species_present(&mut self, frames: &FrameSet, go_on: GoOn<'_>) -> Result<Vec<u8>> {
         let mut present = [false; 256];
         if let Species::Constant(numbers) = &self.species {
             for z in numbers {
@@ -244,6 +244,7 @@ impl Input {
             let mut block = FrameBlock::default();
             let mut rest = frames.clone();
             while !rest.is_empty() {
+                go_on()?;
                 self.read(&rest.split_front(self.block_frames()), &mut block)?;
                 for z in &block.species {
                     present[usize::from(*z)] = true;
