@@ -16,7 +16,7 @@ use super::trajectory_files::Hints;
 use crate::domain::cell::Cell;
 use crate::domain::elements;
 use crate::domain::error::{Error, Result};
-use crate::domain::guard::guarded;
+use crate::domain::panics::guarded;
 
 /// Reads one file through chemfiles.
 pub struct ChemfilesReader {

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::domain::error::Error;
-use crate::domain::guard::describe;
+use crate::domain::panics::describe;
 
 use cli::{Cli, Verb};
 

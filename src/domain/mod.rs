@@ -10,7 +10,7 @@ pub mod checksum;
 pub mod elements;
 pub mod error;
 pub mod frame;
-pub mod guard;
 pub mod neighbors;
+pub mod panics;
 pub mod parameters;
 pub mod units;

@@ -14,7 +14,7 @@ use super::commit::Ready;
 use super::journal::Journal;
 use super::pool::Pool;
 use super::ports::{Source, Trouble};
-use super::run::Settings;
+use super::settings::Settings;
 use super::summary::RankSummary;
 
 /// Time a batch should keep a worker busy, where frames are short enough.

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod pool;
 pub mod ports;
 pub mod run;
+pub mod settings;
 pub mod summary;
 pub mod together;
 mod worker;

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::domain::calculator::{Calculator, Factory, Failure, Results};
 use crate::domain::checksum::checksum;
-use crate::domain::guard::guarded;
+use crate::domain::panics::guarded;
 use crate::planning::status::Status;
 
 use super::batch::{Batch, Outcome};

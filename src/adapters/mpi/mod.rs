@@ -19,7 +19,7 @@ use mpi::traits::{AsRaw, Communicator, CommunicatorCollectives, Root};
 
 use crate::adapters::exit;
 use crate::domain::error::{Error, Result};
-use crate::domain::guard::describe;
+use crate::domain::panics::describe;
 use crate::engine::ports::{Ranks, Trouble, Verdict, Vote};
 use crate::engine::together::together;
 

@@ -6,7 +6,7 @@ use crate::adapters::mpi::MpiRanks;
 use crate::adapters::walltime;
 use crate::domain::error::Result;
 use crate::engine::ports::Ranks;
-use crate::engine::run::Deadline;
+use crate::engine::settings::Deadline;
 use crate::engine::together::on_first_rank;
 
 use super::config::Walltime;
