@@ -86,6 +86,10 @@ fn points(
 fn death_at_every_point_of_a_run_costs_nothing_that_was_committed() {
     let job = Job::small();
     let mut points = points(&events(&job, 1), Victims::One, (1, 2), false);
+    if factor() == 0 {
+        // Before every event, and in the middle of every third write.
+        points.retain(|point| point.moment != Moment::Torn || point.event.is_multiple_of(3));
+    }
     for (i, point) in points.iter_mut().enumerate() {
         point.ranks.1 = 2 + i % 2;
     }

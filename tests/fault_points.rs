@@ -67,8 +67,15 @@ fn inject(job: &Job, index: usize, injection: &Injection) -> Result<bool, Compla
     require(clear, Spoiled::Wrong, format!("not one clear error: {run}"))?;
     let held = place.look_after(&run, None)?;
     let mut left = place.names();
-    // A rank that ends the job because rank 0 waits for ever cannot let go for it; the next run follows the dead owner.
-    left.retain(|name| name != "m.json" && (ranks == 1 || name != "r.h5.lock"));
+    // A rank that ends the job because rank 0 waits for ever cannot let go for it; the next run follows the dead owner,
+    // and reads in the journal what was written last.
+    let may_stay = |name: &str| match name {
+        "m.json" => true,
+        "r.h5.lock" => ranks > 1,
+        "r.h5.journal" => held.is_some(),
+        _ => false,
+    };
+    left.retain(|name| !may_stay(name));
     let expected: &[&str] = match held {
         None => &["in.h5"],
         Some(_) => &["in.h5", RESULT],

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use support::folder::{Folder, perturbed};
 use support::launch::{Launch, PROGRAM};
-use support::results::assert_same;
+use support::results::{assert_same, completed};
 
 /// Rank 0 once saw every write fail with ENOSPC, up to the superblock at close: it left `H5Fclose` early, the other
 /// rank waited in it for ever, and nobody said a word. Now rank 0 says what went wrong and nobody closes.
@@ -56,4 +56,70 @@ fn a_close_that_fails_is_an_error_and_not_a_crash() {
         assert_same(&folder.path("whole.h5"), &folder.path("r.h5"));
     }
     assert!(failures > 20, "only {failures} writes were made to fail");
+}
+
+/// Runs a line of a shell in a folder `disk`, a file system of this size that goes away with it; `None`, said loudly,
+/// where nobody may mount one.
+fn on_a_disk_of(size: &str, folder: &Folder, line: &str) -> Option<Launch> {
+    let mount = format!("mount -t tmpfs -o size={size} none disk");
+    fs::create_dir_all(folder.path("disk")).unwrap();
+    let may = Launch::shell(&format!("unshare -rm {mount}"), &folder.path("."));
+    let may = may.run();
+    if may.code != Some(0) {
+        eprintln!(
+            "SKIPPED: no file system can be mounted here: {}",
+            may.stderr
+        );
+        return None;
+    }
+    let script = format!("{mount} || exit 99\ncd disk\n{line}");
+    let launch = Launch::shell("exec unshare -rm sh -c \"$0\"", &folder.path("."));
+    Some(launch.arg(&script))
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_told_before_anything_is_written() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon.xyz", 60, 8));
+    let line =
+        "framewise run ../in.h5 -o r.h5 -c null; echo code $?; ls -A; df --output=used . | tail -1";
+    let Some(run) = on_a_disk_of("128k", &folder, line) else {
+        return;
+    };
+    let run = run.expect(0).error("are missing");
+    let words: Vec<_> = run.stdout.split_whitespace().collect();
+    assert_eq!(words, ["code", "1", "0"], "{run}");
+}
+
+/// The disk is filled to the last byte when the first frames have been committed: space for the others is reserved.
+#[test]
+fn a_disk_that_fills_up_during_a_run_does_not_stop_it() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_small_cell.xyz", 40, 4));
+    let job = "-c lennard-jones --param epsilon=0.0104 --param sigma=3.4 --param cutoff=110 -t 1 --checkpoint-interval 0.05";
+    folder
+        .alone(&format!("run in.h5 -o whole.h5 {job}"))
+        .expect(0);
+    let line = format!(
+        "(framewise run ../in.h5 -o r.h5 -v {job} 2> ../said; echo code $? > ../code) & \
+         until grep -q committed ../said; do sleep 0.01; done; cat /dev/zero > fill; df --output=avail . | tail -1; wait; \
+         cat ../code; framewise run ../in.h5 -o r.h5 {job}; rm fill; framewise verify r.h5 > ../verified; ls -A; cp r.h5 .."
+    );
+    fs::write(folder.path("said"), "").unwrap();
+    let Some(run) = on_a_disk_of("1m", &folder, &line) else {
+        return;
+    };
+    let run = run.expect(0);
+    let lines: Vec<_> = run.stdout.lines().map(str::trim).collect();
+    assert_eq!(lines.first(), Some(&"0"), "not full: {run}");
+    assert!(lines.contains(&"code 0"), "{run}");
+    assert_eq!(lines.last(), Some(&"r.h5"), "{run}");
+    assert_eq!(completed(&folder.path("r.h5")), 40);
+    let said = fs::read_to_string(folder.path("said")).unwrap();
+    assert!(said.matches(" committed commit=").count() > 1, "{said}");
+    fs::rename(folder.path("r.h5"), folder.path("r2.h5")).unwrap();
+    assert_eq!(
+        support::results::bytes(&folder.path("r2.h5")),
+        support::results::bytes(&folder.path("whole.h5"))
+    );
 }

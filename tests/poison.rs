@@ -81,10 +81,8 @@ fn a_frame_that_crashes_twice_is_set_aside_and_comes_back_when_it_is_retried() {
     for (how, what) in [
         ("null", "SIGSEGV"),
         ("abort", "SIGABRT"),
-        ("exit", "the engine called exit"),
         ("stop", "the engine called exit"),
         ("stack", "SIGSEGV"),
-        ("raise", "SIGSEGV"),
     ] {
         assert_eq!(restart_until_it_ends(&folder, &command, how), 2, "{how}");
         assert_others_are_whole(&folder, "r.h5");
@@ -100,7 +98,7 @@ fn a_frame_that_crashes_twice_is_set_aside_and_comes_back_when_it_is_retried() {
         folder.alone("verify r.h5").expect(0);
         // The same command does not try again by itself.
         poisoned(&folder, folder.on(2, &command), how).expect(3);
-        if how != "raise" {
+        if how != "stack" {
             fs::remove_file(folder.path("r.h5")).unwrap();
         }
     }
@@ -231,7 +229,7 @@ fn a_run_survives_the_loss_of_its_journal() {
 fn a_storm_of_kills_condemns_nobody() {
     let kills: u64 = std::env::var("FRAMEWISE_STORM").map_or(30, |n| n.parse().unwrap());
     let folder = Folder::new();
-    let frames = perturbed("argon_small_cell.xyz", (4 * kills) as usize, 4);
+    let frames = perturbed("argon_small_cell.xyz", (12 * kills) as usize, 4);
     folder.import_frames("in", &frames);
     folder
         .alone(&format!("run in.h5 -o whole.h5 -t 2 {LONG}"))
@@ -262,6 +260,9 @@ fn a_storm_of_kills_condemns_nobody() {
         let run = run.finish();
         killed += usize::from(run.code != Some(0));
         assert_ne!(run.code, Some(3), "{run}");
+        if run.code == Some(0) && statuses(&folder.path("r.h5")).iter().all(|s| *s == 0) {
+            break;
+        }
         assert!(!run.stderr.contains("is not computed again"), "{run}");
     }
     assert!(

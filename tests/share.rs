@@ -242,12 +242,22 @@ fn a_lease_on_another_host_runs_out_when_nobody_renews_it() {
     );
 }
 
+/// A check that fails ends the other thread too.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_lease_that_is_renewed_on_another_host_is_respected() {
     let folder = prepared(60);
     let file = lease(&folder, "elsewhere");
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _ends = Ends(&over);
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 let touched = fs::File::options().append(true).open(&file);
@@ -262,8 +272,6 @@ fn a_lease_that_is_renewed_on_another_host_is_respected() {
         let kept = statuses(&folder.path("r.h5"));
         waiting.signal(Signal::USR1);
         let stopped = waiting.finish();
-        over.store(true, Ordering::Relaxed);
-        // Not before the other thread can end.
         refused
             .expect(1)
             .error("is being filled by pid 4242 on elsewhere with --share");

@@ -16,7 +16,7 @@ use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
 use super::config::RunConfig;
-use super::recheck;
+use super::recheck::{self, Suspicion};
 
 /// Attributes that make the job, with their values.
 pub type Identity = Vec<(&'static str, String)>;
@@ -119,6 +119,7 @@ pub fn standing(
     config: &RunConfig,
     selected: &FrameSet,
     in_company: bool,
+    last_rounds: Option<&FrameSet>,
     go_on: GoOn<'_>,
 ) -> Result<Standing> {
     let history = reader.history()?;
@@ -140,7 +141,12 @@ pub fn standing(
     }
     // Among jobs that share the result the first one has looked.
     let was_killed = !in_company && last.is_some_and(|run| run.state == "running");
-    let wrong = recheck::recheck(reader, config, &completed, was_killed, go_on)?;
+    let suspicion = match (was_killed, last_rounds) {
+        (false, _) => Suspicion::None,
+        (true, Some(frames)) => Suspicion::Some(frames),
+        (true, None) => Suspicion::All,
+    };
+    let wrong = recheck::recheck(reader, config, &completed, suspicion, go_on)?;
     let reset = FrameSet::union([&again, &wrong, &states.unknown]);
     let pending = FrameSet::union([states.of(Status::Undefined), &reset]).intersection(selected);
     let troubled = states

@@ -178,16 +178,19 @@ pub(super) fn look_at_existing(
     let reader = place::open_existing(&config.result)?;
     let Some(difference) = existing::difference(&reader, identity) else {
         if config.share.is_some() {
-            let standing = existing::standing(&reader, config, selected, in_company, go_on)?;
+            let standing = existing::standing(&reader, config, selected, in_company, None, go_on)?;
             return Ok(Some((standing, Tallies::default())));
         }
         let frames = reader.n_frames();
         // HDF5 refuses to open for writing what this process has open for reading.
         drop(reader);
         let past = poison::past(config, identity, frames).unwrap_or_default();
+        let last_rounds = past.last_rounds().cloned();
         let (tallies, condemned) = poison::settle(config, past)?;
         let reader = place::open_existing(&config.result)?;
-        let mut standing = existing::standing(&reader, config, selected, in_company, go_on)?;
+        let last_rounds = last_rounds.as_ref();
+        let mut standing =
+            existing::standing(&reader, config, selected, in_company, last_rounds, go_on)?;
         // What has just been condemned is not retried by the same start.
         standing.troubled += standing.reset.intersection(&condemned).len();
         standing.reset = standing.reset.difference(&condemned);

@@ -16,20 +16,32 @@ const WHOLE_BYTES: u64 = 256 << 20;
 /// Wrong frames that are named.
 const SHOWN: usize = 5;
 
+/// Which frames the end of the last run casts a doubt on.
+#[derive(Clone, Copy, Debug)]
+pub enum Suspicion<'a> {
+    /// It ended in good order.
+    None,
+    /// It died, and these frames were written in its last rounds.
+    Some(&'a FrameSet),
+    /// It died, and what it wrote last is not known.
+    All,
+}
+
 /// The frames of `completed` that are not what their states promise. Said in the log.
 pub fn recheck(
     reader: &ResultReader,
     config: &RunConfig,
     completed: &FrameSet,
-    was_killed: bool,
+    suspicion: Suspicion<'_>,
     go_on: GoOn<'_>,
 ) -> Result<FrameSet> {
     let whole = config.verify_on_resume || completed.len() * mean_bytes(reader) <= WHOLE_BYTES;
-    // Which rounds were the last ones is not known: all frames are looked at after a death.
-    if !whole && !was_killed {
-        return Ok(FrameSet::empty());
-    }
-    let found = audit(reader, completed, go_on)?;
+    let found = match suspicion {
+        _ if whole => audit(reader, completed, go_on)?,
+        Suspicion::All => audit(reader, completed, go_on)?,
+        Suspicion::Some(frames) => audit(reader, &completed.intersection(frames), go_on)?,
+        Suspicion::None => return Ok(FrameSet::empty()),
+    };
     let shown = config.result.display();
     for (frame, why) in found.wrong.iter().take(SHOWN) {
         tracing::warn!("{shown}: frame {frame} {why}; it is undefined again and will be computed");
