@@ -36,12 +36,13 @@ pub fn recheck(
     go_on: GoOn<'_>,
 ) -> Result<FrameSet> {
     let whole = config.verify_on_resume || completed.len() * mean_bytes(reader) <= WHOLE_BYTES;
-    let found = match suspicion {
-        _ if whole => audit(reader, completed, go_on)?,
-        Suspicion::All => audit(reader, completed, go_on)?,
-        Suspicion::Some(frames) => audit(reader, &completed.intersection(frames), go_on)?,
+    let doubtful = match suspicion {
+        _ if whole => completed.clone(),
+        Suspicion::All => completed.clone(),
+        Suspicion::Some(frames) => completed.intersection(frames),
         Suspicion::None => return Ok(FrameSet::empty()),
     };
+    let found = audit(reader, &doubtful, go_on)?;
     let shown = config.result.display();
     for (frame, why) in found.wrong.iter().take(SHOWN) {
         tracing::warn!("{shown}: frame {frame} {why}; it is undefined again and will be computed");
