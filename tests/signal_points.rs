@@ -275,7 +275,7 @@ fn a_signal_during_the_creation_of_a_large_result_is_heard_at_once() {
         let stopped = tap.put_on(launch).expect(75);
         stopped.says("asked to stop before a frame was computed; run the same command again");
         assert_eq!(tap.fired(), Some(event));
-        // The lock is given back in some small writes; the fill alone is 240.
+        // The lock is given back in some small writes; the fill alone is 900.
         let after = tap.events() - event;
         assert!(after < 8, "{geometry}: {after} writes after the signal");
         assert_eq!(folder.names(), ["in.h5"]);
