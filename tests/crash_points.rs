@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use support::job::{Job, to_the_end, was_killed};
 use support::tap::{Moment, Strike, Victims};
-use support::torture::{Complaint, Dice, Spoiled, Tally, factor, require};
+use support::torture::{Complaint, Spoiled, Tally, factor, require, sample};
 
 /// Where death comes.
 #[derive(Clone, Copy, Debug)]
@@ -104,11 +104,7 @@ fn death_of_one_rank_or_of_all_at_points_of_a_run_on_two_costs_nothing_that_was_
     let events = events(&job, 2);
     let mut all = points(&events, Victims::One, (2, 1), true);
     all.extend(points(&events, Victims::All, (2, 3), true));
-    if factor() == 0 {
-        // A sample, another one for each number of events.
-        let mut dice = Dice(all.len() as u64);
-        all = (0..24).map(|_| all[dice.below(all.len())]).collect();
-    }
+    let all = sample(all, 24, 120);
     let tally = Tally::of("kills");
     tally.each(2, &all, |i, point| die_at(&job, i, point));
     tally.finish(all.len() * 3 / 4);

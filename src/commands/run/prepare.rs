@@ -187,8 +187,7 @@ pub(super) fn look_at_existing(
         let (tallies, condemned) = poison::settle(config, past)?;
         let reader = place::open_existing(&config.result)?;
         let last_rounds = last_rounds.as_ref();
-        let mut standing =
-            existing::standing(&reader, config, selected, in_company, last_rounds)?;
+        let mut standing = existing::standing(&reader, config, selected, in_company, last_rounds)?;
         // What has just been condemned is not retried by the same start.
         standing.troubled += standing.reset.intersection(&condemned).len();
         standing.reset = standing.reset.difference(&condemned);
