@@ -119,8 +119,8 @@ fn whatever_call_fails_without_a_launcher_costs_nothing_that_was_committed() {
     let events = events(&job, 1, None);
     for event in 1..=events.len() {
         for (i, (fault, always)) in FAULTS.into_iter().enumerate() {
-            // The ordinary suite gives each call some of the faults.
-            let near = factor() > 0 || (i + event).is_multiple_of(4);
+            // The ordinary suite gives each call some of the faults, the torture more of them.
+            let near = factor() > 1 || (i + event).is_multiple_of(4 >> factor());
             if near && applies(fault, event, &events) {
                 injections.push(Injection {
                     event,
@@ -135,7 +135,8 @@ fn whatever_call_fails_without_a_launcher_costs_nothing_that_was_committed() {
     }
     let tally = Tally::of("errors");
     tally.each(3, &injections, |i, injection| inject(&job, i, injection));
-    tally.finish(injections.len() * 9 / 10);
+    // How often a run commits depends on the clock, and with it how many events there are.
+    tally.finish(injections.len() / 2);
 }
 
 fn on_two_ranks(io: Option<&'static str>) {
