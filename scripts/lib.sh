@@ -17,6 +17,9 @@ chemfiles|cmake|cmake|builds chemfiles (import of DCD, XTC, NetCDF, PDB...)
 chemfiles|g++|g++|builds chemfiles
 chemfiles|make|make|builds chemfiles
 xtb|libxtb6|-|the xtb calculator's library
+mpich|mpich|-|the other MPI: mpicc.mpich, and its launcher mpiexec.hydra
+mpich|libmpich-dev|-|its headers
+mpich|libhdf5-mpich-dev|-|parallel HDF5 on it; Open MPI's stays the default
 test|hdf5-tools|h5dump|h5dump reads the results
 test|strace|strace|strace makes writes of a run fail
 test|python3-venv|-|Python environment in which h5py and ASE read the results

@@ -9,7 +9,7 @@ mod support;
 
 use support::job::{Job, RESULT, to_the_end};
 use support::tap::{Fault, Strike};
-use support::torture::{Complaint, Dice, Spoiled, Tally, factor, require};
+use support::torture::{Complaint, Spoiled, Tally, factor, require, sample};
 
 /// Writes, syncs, reservations and renames.
 const KINDS: &str = "wsar";
@@ -121,8 +121,8 @@ fn whatever_call_fails_without_a_launcher_costs_nothing_that_was_committed() {
     let events = events(&job, 1, None);
     for event in 1..=events.len() {
         for (i, (fault, always)) in FAULTS.into_iter().enumerate() {
-            // The ordinary suite gives each call some of the faults.
-            let near = factor() > 0 || (i + event).is_multiple_of(4);
+            // The ordinary suite gives each call some of the faults, the torture more of them.
+            let near = factor() > 1 || (i + event).is_multiple_of(4 >> factor());
             if near && applies(fault, event, &events) {
                 injections.push(Injection {
                     event,
@@ -137,7 +137,8 @@ fn whatever_call_fails_without_a_launcher_costs_nothing_that_was_committed() {
     }
     let tally = Tally::of("errors");
     tally.each(3, &injections, |i, injection| inject(&job, i, injection));
-    tally.finish(injections.len() * 9 / 10);
+    // How often a run commits depends on the clock, and with it how many events there are.
+    tally.finish(injections.len() / 2);
 }
 
 fn on_two_ranks(io: Option<&'static str>) {
@@ -162,11 +163,7 @@ fn on_two_ranks(io: Option<&'static str>) {
             }
         }
     }
-    if factor() == 0 {
-        let mut dice = Dice(injections.len() as u64);
-        let all = injections;
-        injections = (0..24).map(|_| all[dice.below(all.len())]).collect();
-    }
+    let injections = sample(injections, 24, 120);
     let tally = Tally::of("errors");
     tally.each(2, &injections, |i, injection| inject(&job, i, injection));
     // A rank makes fewer calls than all of them together.
@@ -174,11 +171,11 @@ fn on_two_ranks(io: Option<&'static str>) {
 }
 
 #[test]
-fn whatever_call_fails_under_open_mpis_own_layer_costs_nothing_that_was_committed() {
+fn whatever_call_fails_under_the_mpis_own_layer_costs_nothing_that_was_committed() {
     on_two_ranks(None);
 }
 
-/// Open MPI brings ROMIO too, MPICH's layer.
+/// Open MPI brings ROMIO too, MPICH's layer. Another MPI has no such choice: there this is the test above.
 #[test]
 fn whatever_call_fails_under_romio_costs_nothing_that_was_committed() {
     on_two_ranks(Some("romio321"));

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use support::job::{Held, Job, Place, RESULT};
 use support::power::{Disk, State};
 use support::tap::{Event, Fault, Strike};
-use support::torture::{Complaint, Dice, Spoiled, Tally, factor, require};
+use support::torture::{Complaint, Dice, Spoiled, Tally, factor, require, sample};
 
 /// States of each story that the ordinary suite looks at.
 const SAMPLE: usize = 24;
@@ -164,19 +164,14 @@ fn whatever_a_power_failure_leaves_is_completed_to_the_same_bytes() {
     let tally = Tally::of("states");
     let mut least = 0;
     for story in &stories {
-        let mut scenes = scenes(&job, story);
+        let scenes = scenes(&job, story);
         assert!(
             scenes.len() > 2 * SAMPLE,
             "{}: {}",
             story.name,
             scenes.len()
         );
-        if factor() == 0 {
-            let mut dice = Dice(scenes.len() as u64);
-            while scenes.len() > SAMPLE {
-                scenes.swap_remove(dice.below(scenes.len()));
-            }
-        }
+        let scenes = sample(scenes, SAMPLE, 60);
         least += scenes.len();
         tally.each(3, &scenes, |i, scene| go_on(&job, story, i, scene));
     }

@@ -1,7 +1,8 @@
 //! Tests that torture: how long, and what they say at the end.
 //!
-//! The ordinary suite runs a short version of each. `FRAMEWISE_TORTURE=N` makes the finite ones exhaustive and the
-//! random ones N times as long as `scripts/torture` has them by default; that script adds up the lines they print.
+//! The ordinary suite runs a short version of each. `FRAMEWISE_TORTURE=N` makes them N times as long as
+//! `scripts/torture` has them by default, the finite ones until they are exhaustive; that script adds up the lines
+//! they print.
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,6 +22,16 @@ pub fn number(short: usize, long: usize) -> usize {
     } else {
         long * factor()
     }
+}
+
+/// As many of them as [`number`] says, without repetition; all, in their order, if there are no more.
+pub fn sample<T>(mut all: Vec<T>, short: usize, long: usize) -> Vec<T> {
+    let wanted = number(short, long);
+    let mut dice = Dice(all.len() as u64);
+    while all.len() > wanted {
+        all.swap_remove(dice.below(all.len()));
+    }
+    all
 }
 
 /// What must never come of a fault.
