@@ -102,12 +102,14 @@ impl Drop for World {
 
 /// The version of the MPI library, in one line.
 pub fn library_version() -> String {
-    let text = mpi::environment::library_version().unwrap_or_default();
-    text.split([',', '\n', '\0'])
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    brief(&mpi::environment::library_version().unwrap_or_default())
+}
+
+/// Of a page that an MPI says about itself, what comes before the first comma or the first end of a line.
+fn brief(text: &str) -> String {
+    let first = text.split([',', '\n', '\0']).next().unwrap_or_default();
+    let words: Vec<_> = first.split_whitespace().collect();
+    words.join(" ")
 }
 
 /// Hints for MPI-IO (`MPI_Info`), from `key=value` pairs.
@@ -205,5 +207,26 @@ impl MpiRanks {
     /// Waits for all ranks.
     pub fn barrier(&self) {
         self.world.barrier();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// `doctor` and the message about a foreign launcher showed a tab in the middle of MPICH's name.
+    #[test]
+    fn the_versions_of_mpis_are_one_line_without_tabs() {
+        for (said, brief) in [
+            (
+                "MPICH Version:\t4.0.2\nMPICH Release date:\tThu Apr  7\n",
+                "MPICH Version: 4.0.2",
+            ),
+            (
+                "Open MPI v4.1.4, package: Debian OpenMPI\0",
+                "Open MPI v4.1.4",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(super::brief(said), brief);
+        }
     }
 }
