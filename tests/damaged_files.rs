@@ -5,7 +5,7 @@
 //! so children read them: this program, started again. A child says which damage it looks at; the parent goes on
 //! behind it. A memory fault and a call of HDF5 that does not come back are counted and named; a panic, an allocation
 //! that fails and a loop of ours fail the test. The damages are the same in every run; `FRAMEWISE_TORTURE=N` looks at
-//! N times 2000 of each file instead of the usual number, and the line that it prints counts for `scripts/torture`.
+//! N times 500 of each file instead of the usual number, and the line that it prints counts for `scripts/torture`.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -29,7 +29,7 @@ use framewise::engine::ports::Source as _;
 use framewise::planning::frame_set::FrameSet;
 
 /// Damages per file, in the ordinary suite and for each N of `FRAMEWISE_TORTURE=N`.
-const DAMAGES: (usize, usize) = (120, 2000);
+const DAMAGES: (usize, usize) = (120, 500);
 /// Address space of a child.
 const MEMORY: u64 = 4 << 30;
 /// Longest time for one damaged file.

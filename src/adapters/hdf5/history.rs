@@ -4,7 +4,7 @@ use ::hdf5::types::FixedUnicode;
 use ::hdf5::{Dataset, Group};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::error::Result;
+use crate::domain::error::{Error, Result};
 
 use super::failed;
 use super::ffi::{self, Transfer};
@@ -74,6 +74,13 @@ pub fn create(group: &Group) -> ::hdf5::Result<()> {
 
 /// All runs, oldest first.
 pub fn read(slots: &Dataset) -> Result<Vec<Run>> {
+    // A damaged file may say anything, and all of it would be read at once.
+    if slots.size() != SLOTS {
+        let slots = slots.size();
+        return Err(Error::failure(format!(
+            "damaged file: its run history has {slots} slots instead of {SLOTS}"
+        )));
+    }
     let texts = slots
         .read_raw::<Slot>()
         .map_err(failed("cannot read the run history"))?;
@@ -98,6 +105,21 @@ pub fn write(slots: &Dataset, run: &Run, here: bool, transfer: Transfer) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One flipped bit in the history's length made `status` ask for 5 TB of memory and abort.
+    #[test]
+    fn a_history_of_any_other_length_is_refused_before_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = ::hdf5::File::create(folder.path().join("r.h5")).unwrap();
+        let shape = (SLOTS << 32,);
+        let damaged = file.new_dataset::<Slot>().shape(shape).create("history");
+        let refused = read(&damaged.unwrap()).unwrap_err();
+        assert!(
+            refused.message.contains("run history"),
+            "{}",
+            refused.message
+        );
+    }
 
     #[test]
     fn the_longest_run_fits_its_slot() {

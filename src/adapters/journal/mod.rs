@@ -94,6 +94,14 @@ impl Stripe {
         }
         let bytes = header.stripe_bytes();
         let offset = header.header_bytes() as u64 + (rank * bytes) as u64;
+        // A store beyond the end of the file is a bus error: one rank died of it where a layer below had reported
+        // writes of half the journal as whole.
+        if file.metadata().map_err(doing)?.len() < offset + bytes as u64 {
+            return Err(Error::failure(format!(
+                "{}: is shorter than it says",
+                path.display()
+            )));
+        }
         Ok(Self::over(ffi::map(&file, offset, bytes).map_err(doing)?))
     }
 
