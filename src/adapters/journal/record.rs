@@ -315,6 +315,19 @@ mod tests {
         assert!(read(&path, 78, 1000).is_none(), "of another job");
     }
 
+    /// A layer below once reported writes of half the journal as whole, and a rank died of a store beyond its end.
+    #[test]
+    fn a_journal_that_is_shorter_than_it_says_is_not_mapped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j");
+        create(&path, &header(2)).unwrap();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert!(Stripe::open(&path, 0).is_ok());
+        let error = Stripe::open(&path, 1).unwrap_err();
+        assert!(error.message.contains("shorter than it says"), "{error}");
+    }
+
     #[test]
     fn a_damaged_journal_is_ignored_or_read_whole() {
         let folder = tempfile::tempdir().unwrap();
