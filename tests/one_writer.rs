@@ -189,10 +189,11 @@ fn readers_and_a_run_with_hdf5s_own_locks_do_not_disturb_each_other() {
                 with(folder.alone(verb)).expect(0);
             }
             looks += 1;
+            let ours = ["r.h5", "r.h5.lock", "r.h5.journal"];
+            let beside = beside(&folder);
             assert!(
-                beside(&folder)
-                    .iter()
-                    .all(|n| n == "r.h5" || n == "r.h5.lock")
+                beside.iter().all(|n| ours.contains(&n.as_str())),
+                "{beside:?}"
             );
         }
         assert!(looks > 1, "{looks}");
@@ -237,4 +238,51 @@ fn readers_write_nothing_near_the_result() {
         }
     }
     assert!((folder.names(), fs::read(folder.path("whole.h5")).unwrap()) == before);
+}
+
+/// What was written was read back through the descriptor it had been opened with: a run whose file somebody had removed
+/// ended with success and no file.
+#[test]
+fn a_result_that_is_removed_replaced_or_emptied_under_a_run_is_an_error() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_small_cell.xyz", 900, 4));
+    let job = format!("run in.h5 -o r.h5 -v {LONG}");
+    type Deed = fn(&std::path::Path);
+    let deeds: [(&str, Deed); 3] = [
+        ("removed", |file| fs::remove_file(file).unwrap()),
+        ("replaced", |file| {
+            fs::copy(file, file.with_extension("copy")).unwrap();
+            fs::rename(file.with_extension("copy"), file).unwrap();
+        }),
+        ("cut", |file| fs::write(file, "").unwrap()),
+    ];
+    for (what, deed) in deeds {
+        let _ = fs::remove_file(folder.path("r.h5"));
+        let mut run = folder.on(2, &job).start();
+        run.wait_for(" committed commit=1 ");
+        deed(&folder.path("r.h5"));
+        let ended = run.finish().expect(1);
+        ended.error(&format!(
+            "somebody has {what} the result while this job wrote it"
+        ));
+    }
+}
+
+/// Two names of one file have two locks.
+#[test]
+fn a_result_with_a_second_name_is_refused() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_small_cell.xyz", 20, 4));
+    folder
+        .alone("run in.h5 -o r.h5 -c null --frames :5")
+        .expect(0);
+    fs::hard_link(folder.path("r.h5"), folder.path("second.h5")).unwrap();
+    for name in ["r.h5", "second.h5"] {
+        let refused = folder
+            .alone(&format!("run in.h5 -o {name} -c null"))
+            .expect(1);
+        refused.error("is one of 2 names (hard links) of a file");
+    }
+    fs::remove_file(folder.path("second.h5")).unwrap();
+    folder.alone("run in.h5 -o r.h5 -c null").expect(0);
 }

@@ -217,3 +217,21 @@ fn the_folder_for_temporary_files_does_not_matter() {
         assert_same(&folder.path("r.h5"), &folder.path("whole.h5"));
     }
 }
+
+/// Opening a pipe waits for somebody to write into it.
+#[test]
+fn a_pipe_is_no_file() {
+    let folder = folder();
+    Launch::shell("mkfifo pipe pipe.xyz", &folder.path(".")).expect(0);
+    for line in [
+        "run in.h5 -o pipe -c null",
+        "run pipe -o r.h5 -c null",
+        "status pipe",
+        "verify pipe",
+        "import pipe.xyz -o x.h5",
+    ] {
+        let ended = folder.alone(line).run();
+        assert!(matches!(ended.code, Some(1 | 2)), "{ended}");
+        ended.error("is not a");
+    }
+}

@@ -295,3 +295,36 @@ fn frames_that_fail_in_one_job_count_in_all() {
     assert_eq!(completed(&folder.path("r.h5")), 199);
     nothing_is_left_over(&folder);
 }
+
+/// Sharing once took every lease for one of suspects: a commit for each frame, and one worker at work.
+#[test]
+fn a_shared_result_is_committed_as_seldom_as_another() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_small_cell.xyz", 400, 4));
+    let job = "run in.h5 -o r.h5 --share --metrics m.json -c null -t 2";
+    folder.on(2, job).expect(0);
+    let commits = number(&folder, "m.json", "commits");
+    assert!(commits < 40, "{commits} commits");
+    assert_eq!(completed(&folder.path("r.h5")), 400);
+}
+
+/// A frame that takes the process down once took down every job of an array, one after the other.
+#[cfg(feature = "xtb")]
+#[test]
+fn a_foreign_engine_runs_in_a_process_of_its_own_where_a_result_is_shared() {
+    let folder = Folder::new();
+    folder.bring("water6.xyz");
+    folder.import("water6");
+    let job = "run water6.h5 -o r.h5 --share -c xtb -t 1 --checkpoint-interval 0.1";
+    let mut run = folder.alone(job).start();
+    let engine = loop {
+        let engines = run.engines();
+        if let Some(engine) = engines.first() {
+            break *engine;
+        }
+        assert!(run.goes_on(), "over without an engine");
+    };
+    let _ = rustix::process::kill_process(engine, Signal::KILL);
+    let ended = run.finish();
+    assert!(matches!(ended.code, Some(0 | 3)), "{ended}");
+}

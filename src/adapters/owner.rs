@@ -39,6 +39,9 @@ pub struct Owner {
     /// Drawn anew for every lock and lease, never twice: two that look alike are the same.
     #[serde(default)]
     pub token: String,
+    /// With `shared`: how often the lock is touched at least, in milliseconds.
+    #[serde(default)]
+    pub beat: u64,
     /// Held for a commit by one of several jobs that share the result, not for the life of one job.
     #[serde(default)]
     pub shared: bool,
@@ -71,6 +74,7 @@ impl Owner {
             boot: line_of("/proc/sys/kernel/random/boot_id"),
             space: pid_namespace(),
             token: String::new(),
+            beat: 0,
             shared: false,
         };
         owner.renew();

@@ -53,6 +53,13 @@ pub fn open(path: &Path, hints: &Hints) -> Result<Box<dyn FrameStream>> {
         .file_name()
         .map(|n| n.to_string_lossy().to_lowercase())
         .unwrap_or_default();
+    // A file is read twice, first for what is in it; opening a pipe would wait for ever.
+    if path
+        .metadata()
+        .is_ok_and(|found| !found.is_file() && !found.is_dir())
+    {
+        return Err(Error::failure(format!("{}: is not a file", path.display())));
+    }
     let ends = |suffixes: &[&str]| suffixes.iter().any(|s| name.ends_with(s));
     if ends(&[".xyz", ".extxyz"]) {
         return Ok(Box::new(ExtxyzReader::open(path)?));

@@ -84,6 +84,8 @@ pub struct CalculatorKind {
     pub summary: &'static str,
     /// What it computes, for which frames.
     pub supports: &'static str,
+    /// Whether it calls code in another language, which may take the process down.
+    pub foreign: bool,
     /// Its parameters.
     pub parameters: &'static [ParameterSpec],
     /// Whether this build on this machine has it.

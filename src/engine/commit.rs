@@ -85,6 +85,11 @@ impl Ready {
         self.batches.iter().any(|b| !b.messages.is_empty())
     }
 
+    /// How many frames that wait have failed or not converged.
+    pub fn failures(&self) -> u64 {
+        self.batches.iter().map(|b| b.messages.len() as u64).sum()
+    }
+
     /// Sorts what waits into the order of the file and cuts it into slabs of at most `limit` bytes of results
     /// (one frame at least). Returns the number of slabs.
     pub fn cut(&mut self, limit: u64) -> u64 {

@@ -169,8 +169,12 @@ impl Pool {
             if begun == 0 || now.saturating_sub(begun) < limit.as_nanos() as u64 {
                 continue;
             }
-            let number = view.batch.load(Ordering::Relaxed).wrapping_sub(1);
-            let position = view.position.load(Ordering::Relaxed);
+            let number = view.batch.load(Ordering::Acquire).wrapping_sub(1);
+            let position = view.position.load(Ordering::Acquire);
+            // The frame may have ended meanwhile, and the worker be in another one.
+            if view.begun.load(Ordering::Acquire) != begun {
+                continue;
+            }
             let Some((frames, _)) = self.in_hand.remove(&number) else {
                 continue;
             };

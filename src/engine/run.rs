@@ -174,7 +174,8 @@ impl Coordinator<'_> {
         Vote {
             trouble: self.desk.error.as_ref().map_or(Trouble::No, |(t, _)| *t),
             stop: walltime.max((self.interrupt)()),
-            commit: !self.desk.ready.is_empty() && (due || full || self.desk.careful),
+            commit: !self.desk.ready.is_empty()
+                && (due || full || self.desk.careful || self.fails_too_often()),
             busy: self.desk.busy(),
             messages: self.desk.ready.has_messages(),
             slabs: 0,

@@ -64,7 +64,12 @@ impl Worker {
                     break;
                 }
                 let begun = before.duration_since(self.origin).as_nanos() as u64 + 1;
-                self.view.position.store(i as u64, Ordering::Relaxed);
+                if self.view.given_up.load(Ordering::Acquire) {
+                    return;
+                }
+                // While these change no frame is in hand: the coordinator takes them for one only if `begun` stays.
+                self.view.begun.store(0, Ordering::Release);
+                self.view.position.store(i as u64, Ordering::Release);
                 self.view.begun.store(begun, Ordering::Release);
                 hand.take(batch.block.indices[i]);
                 let failure = evaluate(calculator.as_mut(), &mut batch, i);

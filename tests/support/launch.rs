@@ -280,6 +280,12 @@ impl Running {
         ranks.into_iter().map(|(_, pid)| pid).collect()
     }
 
+    /// Process ids of engines that run in processes of their own.
+    pub fn engines(&self) -> Vec<Pid> {
+        let family = with_descendants(pid_of(&self.child)).into_iter();
+        family.filter(|pid| is_engine(*pid)).collect()
+    }
+
     /// Sends a signal to the process that was started: the launcher, or the program itself.
     pub fn signal(&self, signal: Signal) {
         kill_process(pid_of(&self.child), signal).unwrap();

@@ -17,7 +17,7 @@ pub struct Findings {
     pub completed: u64,
     /// Frames in any other state.
     pub not_completed: u64,
-    /// Of those, the ones that have numbers all the same.
+    /// Of those, the undefined ones that have numbers all the same.
     pub uncommitted: u64,
     /// Frames whose state promises what is not there, and why.
     pub wrong: Vec<(u64, String)>,
@@ -72,7 +72,7 @@ impl Row<'_> {
             // A kill between results and states leaves numbers that no state vouches for: harmless, computed again.
             let numbers =
                 self.energy.is_finite() || self.forces.as_flattened().iter().any(|x| x.is_finite());
-            findings.uncommitted += u64::from(numbers);
+            findings.uncommitted += u64::from(numbers && status == Status::Undefined);
             return;
         }
         findings.completed += 1;

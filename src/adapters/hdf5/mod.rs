@@ -42,6 +42,9 @@ pub fn open_read_only(path: &Path) -> Result<File> {
             "{shown}: is a directory, not an HDF5 file"
         )));
     }
+    if !meta.is_file() {
+        return Err(Error::failure(format!("{shown}: is not a file")));
+    }
     if !has_signature(path).map_err(unreadable)? {
         return Err(Error::failure(format!(
             "{shown}: not an HDF5 file; `framewise import {shown} -o X.h5` converts trajectories of other formats"

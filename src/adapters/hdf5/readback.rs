@@ -7,7 +7,7 @@
 use std::fs::File as PlainFile;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use ::hdf5::Dataset;
@@ -68,6 +68,7 @@ struct Piece {
 pub struct ReadBack {
     path: PathBuf,
     file: PlainFile,
+    length: u64,
     buffer: Vec<u8>,
     window: Vec<Piece>,
 }
@@ -75,9 +76,12 @@ pub struct ReadBack {
 impl ReadBack {
     /// Opens `path`. An error of the disk that happens from now on is seen by the next [`sync`](Self::sync).
     pub fn open(path: &Path) -> Result<Self> {
+        let file = PlainFile::open(path).map_err(|e| Error::unreadable(path, &e))?;
+        let length = file.metadata().map_err(|e| Error::unreadable(path, &e))?;
         Ok(Self {
             path: path.to_owned(),
-            file: PlainFile::open(path).map_err(|e| Error::unreadable(path, &e))?,
+            file,
+            length: length.len(),
             buffer: Vec::new(),
             window: Vec::new(),
         })
@@ -91,6 +95,31 @@ impl ReadBack {
                 self.path.display()
             ))
         })
+    }
+
+    /// Errors unless the path still leads to the file that was opened, at its full length: somebody may have removed,
+    /// replaced or emptied it, and what is written then is written for nobody.
+    pub fn require_file(&self) -> Result<()> {
+        let shown = self.path.display();
+        let changed = |what: &str| {
+            Err(Error::failure(format!(
+                "{shown}: somebody has {what} the result while this job wrote it; this job writes nothing more"
+            )))
+        };
+        let Ok(there) = self.path.metadata() else {
+            return changed("removed");
+        };
+        let ours = self
+            .file
+            .metadata()
+            .map_err(|e| Error::unreadable(&self.path, &e))?;
+        if (there.dev(), there.ino()) != (ours.dev(), ours.ino()) {
+            return changed("replaced");
+        }
+        if there.len() < self.length {
+            return changed("cut");
+        }
+        Ok(())
     }
 
     /// Errors unless the rows `rows` (ascending, disjoint) of the dataset at `place` are `written`.

@@ -79,7 +79,12 @@ pub struct ResultReader {
 
 /// Whether `path` is an HDF5 file with a result of framewise in it; an error when it cannot be read.
 pub fn is_result(path: &Path) -> Result<bool> {
-    if !has_signature(path).map_err(|e| Error::unreadable(path, &e))? {
+    let unreadable = |e| Error::unreadable(path, &e);
+    // Opening a pipe would wait for somebody to write into it.
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Ok(false);
+    }
+    if !has_signature(path).map_err(unreadable)? {
         return Ok(false);
     }
     Ok(open_read_only(path)?.group(layout::FRAMEWISE).is_ok())

@@ -187,6 +187,7 @@ impl ResultSink {
 
 impl Sink for ResultSink {
     fn begin(&mut self) -> Result<()> {
+        self.back.require_file()?;
         self.guard.as_ref().map_or(Ok(()), Guard::check)
     }
 

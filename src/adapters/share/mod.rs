@@ -96,6 +96,7 @@ impl Member {
     pub fn join(result: &Path, bring: Part, stop: &dyn Fn() -> bool) -> Result<Option<Self>> {
         let owner = Owner {
             shared: true,
+            beat: (bring.patience / BEATS).as_millis() as u64,
             ..Owner::this_process()
         };
         let file = folder_of(result).join(format!("{}.json", owner.key()));
@@ -310,11 +311,11 @@ impl Member {
     /// Takes the lock, or says who has it.
     fn try_lock(&mut self) -> Result<Option<Owner>> {
         let (watch, path) = (&mut self.watch, path_of(&self.result));
-        let beat = self.lease.beat;
         let mut judge = |owner: &Owner| {
             // The owner of a claim, or of a lock for life: see `Lock::take`.
             if owner.shared {
-                watch.is_gone(owner, &path, beat)
+                // Its own heartbeat counts, which may be slower than ours.
+                watch.is_gone(owner, &path, owner.beat as f64 * 1e-3)
             } else {
                 watch.is_dead(owner)
             }

@@ -38,6 +38,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
     name: "xtb",
     summary: "GFN1-xTB and GFN2-xTB tight binding through libxtb",
     supports: "energy, forces; H to Rn; molecules, and with gfn1 frames periodic in all three directions; no stress; for a few atoms prefer ranks to threads",
+    foreign: true,
     parameters: &PARAMETERS,
     availability,
     factory,

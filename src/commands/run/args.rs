@@ -138,7 +138,7 @@ pub struct RunArgs {
     pub frame_timeout: Option<String>,
 
     /// Run the engine in a process of its own per thread: a crash costs one frame, --frame-timeout kills; costs about
-    /// 10 us per frame and the memory of the process
+    /// 10 us per frame and the memory of the process. With --share, engines in other languages always do
     #[arg(long, help_heading = "How to run")]
     pub isolate: bool,
 

@@ -127,7 +127,9 @@ impl RunConfig {
         let mut factory =
             (calculator.factory)(&parameters).map_err(|e| Error::usage(e.to_string()))?;
         let frame_timeout = duration("--frame-timeout", args.frame_timeout.as_deref())?;
-        if args.isolate {
+        // One frame that takes a job down would take down one job of many after the other.
+        let isolate = args.isolate || (share.is_some() && calculator.foreign);
+        if isolate {
             let given = parameters.canonical();
             factory = Arc::new(Isolated::new(
                 calculator.name,
@@ -162,7 +164,7 @@ impl RunConfig {
             stop_before: duration("--stop-before", args.stop_before.as_deref())?,
             threads: threads(args.threads)?,
             frame_timeout,
-            isolate: args.isolate,
+            isolate,
             max_failures: args.max_failures,
             max_memory: memory(args.max_memory.as_deref())?,
             transfer: choice(

@@ -125,9 +125,12 @@ pub fn standing(
     let history = reader.history()?;
     let last = history.last();
     let intent = intent(config, selected);
-    let goes_on =
-        last.is_some_and(|run| !intent.is_empty() && run.intent == intent && run.state != "done");
     let states = reader.states()?;
+    let undefined = states.of(Status::Undefined).intersection(selected);
+    // A run that was ended before it could say "done" has left nothing to go on with.
+    let goes_on = !undefined.is_empty()
+        && last
+            .is_some_and(|run| !intent.is_empty() && run.intent == intent && run.state != "done");
     let again = match (goes_on, config.overwrite) {
         (true, _) => FrameSet::empty(),
         (_, true) => states

@@ -221,6 +221,10 @@ fn open_sink(
     Ok(ManuallyDrop::into_inner(sink))
 }
 
+/// How much longer than `--frame-timeout` a worker may wait for an engine in a process of its own: to start, to take a
+/// frame, to be killed.
+const ISOLATED: Duration = Duration::from_secs(10);
+
 /// The rounds.
 fn compute(
     setting: &Setting<'_>,
@@ -239,15 +243,23 @@ fn compute(
         0 => solitary.clone(),
         _ => FrameSet::empty(),
     };
-    let suspects = vec![share_of(careful), solitary];
+    // Jobs that share a result keep no suspects: foreign engines run in processes of their own there.
+    let suspects = match config.share {
+        None => vec![share_of(careful), solitary],
+        Some(_) => Vec::new(),
+    };
     let mut share = share_of(rest);
     let settings = Settings {
         threads: setting.threads(),
         checkpoint_interval: config.checkpoint_interval,
         max_memory: config.max_memory,
         deadline,
-        // In a process of its own the engine is killed by its worker, which then goes on.
-        frame_timeout: config.frame_timeout.filter(|_| !config.isolate),
+        // In a process of its own the engine is killed by its worker, which then goes on; the worker itself is given up
+        // when even that takes long.
+        frame_timeout: match config.isolate {
+            true => config.frame_timeout.map(|limit| limit + ISOLATED),
+            false => config.frame_timeout,
+        },
         max_failures: config.max_failures,
         suspects,
         shared: config.share.is_some(),

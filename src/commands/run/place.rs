@@ -36,13 +36,28 @@ pub fn check(config: &RunConfig) -> Result<()> {
     if let Some(metrics) = &config.metrics {
         require_folder(metrics, "choose another file for --metrics")?;
     }
-    let (Ok(a), Ok(b)) = (config.input.metadata(), result.metadata()) else {
+    let Ok(there) = result.metadata() else {
         return Ok(());
     };
-    if (a.dev(), a.ino()) == (b.dev(), b.ino()) {
+    if !there.is_file() {
+        return Err(Error::usage(format!(
+            "{}: is not a file; give the name of a file with -o",
+            result.display()
+        )));
+    }
+    let same = |input: std::fs::Metadata| (input.dev(), input.ino()) == (there.dev(), there.ino());
+    if config.input.metadata().is_ok_and(same) {
         return Err(Error::usage(format!(
             "{}: the result would overwrite the input; choose another -o",
             result.display()
+        )));
+    }
+    if there.nlink() > 1 {
+        return Err(Error::failure(format!(
+            "{}: is one of {} names (hard links) of a file, and another job may write it under another one; remove the others, or \
+             copy it and give the copy with -o",
+            result.display(),
+            there.nlink()
         )));
     }
     Ok(())

@@ -9,7 +9,6 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::adapters::hdf5::create::Message;
 use crate::adapters::hdf5::failed;
 use crate::adapters::hdf5::ffi::{Transfer, write_rows};
-use crate::adapters::hdf5::history;
 use crate::adapters::hdf5::layout::{self, attribute};
 use crate::adapters::hdf5::result_reader::ResultReader;
 use crate::adapters::journal::{self, Header, Past, Stripe};
@@ -107,24 +106,6 @@ fn quarantine(path: &Path, frames: &FrameSet, why: &[(u64, String)]) -> Result<(
     let codes = vec![Status::Failed.code(); texts.len()];
     write_rows(&status, frames.runs(), &codes, Transfer::Independent)?;
     sync()
-}
-
-/// A run that was killed, or that found out that its last frames are not to be computed again, has done what it set out
-/// to do when nothing is left; it could not say so itself. Otherwise a later `--retry` would take itself for its
-/// continuation.
-pub(super) fn close_history(config: &RunConfig) -> Result<()> {
-    let last = ResultReader::open(&config.result)?.history()?.pop();
-    let Some(mut run) = last.filter(|run| run.state != "done") else {
-        return Ok(());
-    };
-    run.state = "done".into();
-    let doing = || failed(format!("cannot write {}", config.result.display()));
-    let mut builder = FileBuilder::new();
-    builder.with_fapl(|fapl| fapl.libver_earliest());
-    let file = builder.open_rw(&config.result).map_err(doing())?;
-    let slots = file.dataset(layout::HISTORY).map_err(doing())?;
-    history::write(&slots, &run, true, Transfer::Independent)?;
-    file.flush().map_err(doing())
 }
 
 /// The journal of this run. Collective. Without one the run goes on: nothing is remembered of a death.

@@ -151,13 +151,6 @@ pub(super) fn prepare(
     if config.share.is_none() && (created || job.planned() == 0) {
         poison::tidy(config, &journal);
     }
-    if config.share.is_none()
-        && !created
-        && job.planned() == 0
-        && (config.overwrite || !config.retry.is_empty())
-    {
-        poison::close_history(config)?;
-    }
     let first = First {
         guard,
         attributes,

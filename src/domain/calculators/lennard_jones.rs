@@ -31,6 +31,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
     name: "lennard-jones",
     summary: "12-6 pair potential, truncated, optionally shifted",
     supports: "energy, forces, stress; any frame",
+    foreign: false,
     parameters: &[
         ParameterSpec {
             name: "epsilon",

@@ -15,6 +15,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
     name: "null",
     summary: "costs nothing: energy = sum of the coordinates, forces = positions, stress = 0",
     supports: "energy, forces, stress; any frame",
+    foreign: false,
     parameters: &[],
     availability: || Availability::Available(String::new()),
     factory: |_| Ok(Arc::new(Null)),

@@ -14,6 +14,12 @@ use super::Coordinator;
 const KILL_WAIT: Duration = Duration::from_secs(30);
 
 impl Coordinator<'_> {
+    /// Whether this rank alone has failures enough to end the job: they are counted at a commit.
+    pub(super) fn fails_too_often(&self) -> bool {
+        let most = self.desk.settings.max_failures;
+        most.is_some_and(|most| self.desk.ready.failures() > most)
+    }
+
     /// What has to be kept before `end`, where `longest` is the longest frame of this rank.
     pub(super) fn reserve(&self, end: Duration, longest: Duration) -> Reserve {
         Reserve::measured(longest.max(self.longest), self.longest_commit, end)
