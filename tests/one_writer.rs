@@ -240,6 +240,9 @@ fn readers_write_nothing_near_the_result() {
     assert!((folder.names(), fs::read(folder.path("whole.h5")).unwrap()) == before);
 }
 
+/// What somebody does to a result.
+type Deed = fn(&Path);
+
 /// What was written was read back through the descriptor it had been opened with: a run whose file somebody had removed
 /// ended with success and no file.
 #[test]
@@ -247,7 +250,6 @@ fn a_result_that_is_removed_replaced_or_emptied_under_a_run_is_an_error() {
     let folder = Folder::new();
     folder.import_frames("in", &perturbed("argon_small_cell.xyz", 900, 4));
     let job = format!("run in.h5 -o r.h5 -v {LONG}");
-    type Deed = fn(&std::path::Path);
     let deeds: [(&str, Deed); 3] = [
         ("removed", |file| fs::remove_file(file).unwrap()),
         ("replaced", |file| {

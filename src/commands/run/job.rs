@@ -256,10 +256,13 @@ fn compute(
         deadline,
         // In a process of its own the engine is killed by its worker, which then goes on; the worker itself is given up
         // when even that takes long.
-        frame_timeout: match config.isolate {
-            true => config.frame_timeout.map(|limit| limit + ISOLATED),
-            false => config.frame_timeout,
-        },
+        frame_timeout: config.frame_timeout.map(|limit| {
+            if config.isolate {
+                limit + ISOLATED
+            } else {
+                limit
+            }
+        }),
         max_failures: config.max_failures,
         suspects,
         shared: config.share.is_some(),
