@@ -40,9 +40,7 @@ pub fn path_of(result: &Path, job: Option<&str>) -> PathBuf {
 /// Makes the journal of a job in place of an older one. A kill leaves the old one or the new one, and perhaps a
 /// temporary file that the next one overwrites. Its space is really written: a store to a mapped page needs no more.
 pub fn create(path: &Path, header: &Header) -> Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
+    let temporary = temporary(path);
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&temporary)?;
         file.write_all(&header.encode())?;
@@ -59,12 +57,21 @@ pub fn create(path: &Path, header: &Header) -> Result<()> {
     })
 }
 
-/// Removes a journal that has nothing more to say.
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+/// Removes a journal that has nothing more to say, and what a death while one was made has left: after a power failure
+/// with nothing more to compute that stayed for ever.
 pub fn remove(path: &Path) {
-    if let Err(error) = fs::remove_file(path)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::debug!("cannot remove {}: {error}", path.display());
+    for path in [path, &temporary(path)] {
+        if let Err(error) = fs::remove_file(path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::debug!("cannot remove {}: {error}", path.display());
+        }
     }
 }
 

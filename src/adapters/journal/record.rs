@@ -315,6 +315,16 @@ mod tests {
         assert!(read(&path, 78, 1000).is_none(), "of another job");
     }
 
+    #[test]
+    fn a_journal_goes_with_what_a_death_has_left_of_its_making() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j");
+        create(&path, &header(1)).unwrap();
+        fs::write(folder.path().join("j.new"), "half").unwrap();
+        crate::adapters::journal::remove(&path);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
     /// A layer below once reported writes of half the journal as whole, and a rank died of a store beyond its end.
     #[test]
     fn a_journal_that_is_shorter_than_it_says_is_not_mapped() {
