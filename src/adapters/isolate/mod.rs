@@ -1,7 +1,7 @@
 //! An in-process engine in a process of its own, one per worker: whatever ends that process costs one frame.
 //!
 //! The child is this program again, with the hidden verb `evaluate` ([`child`]). Frames go in on its standard input,
-//! results come out on what was its standard output ([`wire`]); both are private to it and the worker. It knows nothing
+//! results come out on what was its standard output (`wire`); both are private to it and the worker. It knows nothing
 //! of MPI: the launcher's variables are taken out of its environment. It ends when its standard input ends, and the
 //! kernel kills it when the worker's thread is gone, so that no orphan stays.
 //!
