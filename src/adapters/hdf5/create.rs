@@ -2,8 +2,9 @@
 //!
 //! HDF5 lays out the datasets and gives them their places; they are filled afterwards, in steps between which a wish to
 //! stop is heard (HDF5 itself would write gigabytes in one call). Such a wish removes the temporary file. What a kill
-//! leaves behind at each line: before the rename, a temporary file that the next creation removes; after it, a complete result file in which every frame is undefined. Attributes are written by all ranks into
-//! the temporary file ([`write_attributes`]); the rename comes last.
+//! leaves behind at each line: before the rename, a temporary file that the next creation removes; after it, a complete
+//! result file in which every frame is undefined. Attributes are written by all ranks into the temporary file
+//! ([`write_attributes`]); the rename comes last.
 
 use std::fs::{self, File as PlainFile};
 use std::path::{Path, PathBuf};

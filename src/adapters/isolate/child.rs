@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use crate::adapters::calculators;
 use crate::domain::calculator::{Calculator, Factory, Failure, Results};
 use crate::domain::frame::FrameBlock;
+use crate::domain::panics::guarded;
 use crate::domain::parameters::Parameters;
 use crate::engine::pool::STACK_BYTES;
 
@@ -57,20 +57,14 @@ fn talk(frames: File, answers: File) -> io::Result<()> {
             forces: &mut forces,
             stress: &mut stress,
         };
-        let done = catch_unwind(AssertUnwindSafe(|| {
-            calculator.evaluate(&frame, &mut results)
-        }));
-        let answer = match done {
+        let answer = match guarded(|| calculator.evaluate(&frame, &mut results)) {
             Ok(Ok(())) => Answer::Done,
             Ok(Err(Failure::NotConverged(why))) => Answer::NotConverged(why),
             Ok(Err(Failure::Failed(why))) => Answer::Failed(why),
             Err(panic) => {
                 // A calculator that panicked may be in any state.
                 calculator = build(factory.as_ref()).map_err(io::Error::other)?;
-                Answer::Failed(format!(
-                    "the calculator panicked: {}",
-                    text_of(panic.as_ref())
-                ))
+                Answer::Failed(format!("the calculator panicked: {panic}"))
             }
         };
         wire::write_answer(&mut answers, &answer, &results)?;
@@ -89,16 +83,6 @@ fn factory(setup: &Setup) -> Result<Shared, String> {
 }
 
 fn build(factory: &dyn Factory) -> Result<Box<dyn Calculator>, String> {
-    catch_unwind(AssertUnwindSafe(|| factory.build())).unwrap_or_else(|panic| {
-        Err(format!(
-            "building the calculator panicked: {}",
-            text_of(panic.as_ref())
-        ))
-    })
-}
-
-fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".into())
+    guarded(|| factory.build())
+        .unwrap_or_else(|panic| Err(format!("building the calculator panicked: {panic}")))
 }
