@@ -27,19 +27,26 @@ impl Frame<'_> {
 
     /// What makes this frame impossible to evaluate, or `None`: a NaN or infinite position, an impossible cell.
     pub fn defect(&self) -> Option<String> {
-        if let Some(atom) = self
-            .positions
-            .iter()
-            .position(|r| !r.iter().all(|x| x.is_finite()))
-        {
-            let [x, y, z] = self.positions[atom];
-            return Some(format!(
-                "the position of atom {atom} ({}) is not finite: [{x} {y} {z}]",
-                symbol(self.species[atom])
-            ));
-        }
-        self.cell.defect()
+        self.defect_of_positions().or_else(|| self.cell.defect())
     }
+
+    /// As [`defect`](Self::defect), for a cell that is known to have none.
+    pub fn defect_of_positions(&self) -> Option<String> {
+        if all_finite(self.positions.as_flattened()) {
+            return None;
+        }
+        let atom = self.positions.iter().position(|r| !all_finite(r))?;
+        let [x, y, z] = self.positions[atom];
+        Some(format!(
+            "the position of atom {atom} ({}) is not finite: [{x} {y} {z}]",
+            symbol(self.species[atom])
+        ))
+    }
+}
+
+/// True when no number is NaN or infinite. Looks at all of them, without a branch for each.
+pub fn all_finite(numbers: &[f64]) -> bool {
+    numbers.iter().fold(true, |all, x| all & x.is_finite())
 }
 
 /// Frames read together, atoms of all of them concatenated. Reused from read to read: it grows to the

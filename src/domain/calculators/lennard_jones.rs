@@ -17,13 +17,14 @@ mod kernel;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::kernel::{Coefficients, Sums};
+use self::kernel::Coefficients;
 use crate::domain::calculator::{
     Availability, Calculator, CalculatorKind, Factory, Failure, Results,
 };
+use crate::domain::calculators::pair::{PairPotential as _, PairSums, RowSums, add_forces};
 use crate::domain::elements::symbol;
 use crate::domain::frame::Frame;
-use crate::domain::neighbors::{LANES, NeighborSearch, PairList};
+use crate::domain::neighbors::{NeighborSearch, PairList, Pairs, Progress, Scratch};
 use crate::domain::parameters::{Pair, ParameterSpec, ParameterType, Parameters};
 
 /// The entry in the table of calculators.
@@ -153,7 +154,10 @@ impl Factory for Model {
             table: Vec::new(),
             cutoff: 0.0,
             search: NeighborSearch::default(),
-            forces: Default::default(),
+            scratch: Scratch::default(),
+            pairs: Box::default(),
+            row_sums: Box::default(),
+            forces: Vec::new(),
         }))
     }
 
@@ -179,8 +183,11 @@ struct LennardJones {
     /// Largest cutoff of the table (Å).
     cutoff: f64,
     search: NeighborSearch,
-    /// Forces on sorted atoms, one array per component.
-    forces: [Vec<f64>; 3],
+    scratch: Scratch,
+    pairs: Box<Pairs>,
+    row_sums: Box<RowSums>,
+    /// Forces on sorted atoms: x, y, z and nothing.
+    forces: Vec<[f64; 4]>,
 }
 
 impl LennardJones {
@@ -239,17 +246,20 @@ impl Calculator for LennardJones {
         self.search
             .update(frame, self.cutoff)
             .map_err(|e| Failure::Failed(e.0))?;
-        for component in &mut self.forces {
-            component.clear();
-            component.resize(frame.len() + LANES, 0.0);
-        }
-        let mut sums = Sums::default();
+        self.forces.clear();
+        self.forces.resize(frame.len(), [0.0; 4]);
+        let mut sums = PairSums::default();
         let species = self.species.len();
-        let (search, table, forces) = (&self.search, &self.table, &mut self.forces);
-        let (sorted, vectors) = (search.sorted(), *search.vectors());
-        search.for_each_block(|block| {
-            let pair = &table[block.species.0 * species + block.species.1];
-            kernel::add_block(&block, &sorted, &vectors, pair, forces, &mut sums);
+        let (search, table) = (&self.search, &self.table);
+        let (pairs, row_sums) = (&mut self.pairs, &mut self.row_sums);
+        let forces = &mut self.forces;
+        search.for_each_center(&mut self.scratch, |center| {
+            let pair = &table[center.species.0 * species + center.species.1];
+            let mut progress = Progress::new(&center);
+            while search.next_pairs(&center, &mut progress, pairs) {
+                kernel::evaluate(pair, pairs, &mut sums, row_sums);
+                add_forces(pairs, row_sums, forces);
+            }
         });
         // Repulsion beyond all bounds, or 0/0: look why, now that it costs nothing to others.
         let energy = sums.energy();
@@ -259,8 +269,7 @@ impl Calculator for LennardJones {
             return Err(failure);
         }
         *results.energy = energy;
-        let [x, y, z] = &self.forces;
-        for (((atom, x), y), z) in self.search.sorted().order.iter().zip(x).zip(y).zip(z) {
+        for (atom, [x, y, z, _]) in self.search.order().iter().zip(&self.forces) {
             results.forces[*atom as usize] = [*x, *y, *z];
         }
         let volume = frame.cell.volume();

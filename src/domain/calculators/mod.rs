@@ -2,3 +2,4 @@
 
 pub mod lennard_jones;
 pub mod null;
+pub mod pair;

@@ -1,7 +1,7 @@
 //! Linked cells ("bins") over the reduced cell.
 
 use super::lattice::Lattice;
-use super::{Block, Image};
+use super::{Candidates, Center, Image, Scratch};
 
 /// Bins per direction and which of them hold neighbours.
 #[derive(Clone, Debug, Default)]
@@ -100,76 +100,103 @@ impl Grid {
     }
 
     /// Visits all candidate pairs. Atoms of species `a` in bin `b` are
-    /// `starts[a * bins + b]..starts[a * bins + b + 1]`.
-    pub fn for_each_block(
+    /// `starts[a * bins + b]..starts[a * bins + b + 1]` of `places`; `scratch` is overwritten.
+    pub fn for_each_center(
         &self,
         lattice: &Lattice,
         starts: &[u32],
         species: usize,
-        mut visit: impl FnMut(Block),
+        places: &[[f64; 4]],
+        scratch: &mut Scratch,
+        mut visit: impl FnMut(Center<'_>),
     ) {
-        let [nx, ny, nz] = self.bins.map(|n| n as isize);
         let bins = self.bins.iter().product::<usize>();
         let range = |species: usize, first: usize, last: usize| {
             starts[species * bins + first] as usize..starts[species * bins + last + 1] as usize
         };
         for home in 0..bins {
-            if (0..species).all(|a| range(a, home, home).is_empty()) {
-                continue;
-            }
-            let n = home as isize;
-            let (x, y, z) = (n % nx, n / nx % ny, n / (nx * ny));
-            for row in &self.rows {
-                let Some((y, image_y)) = wrap(y + row.y, ny, lattice.periodic[1]) else {
+            for a in 0..species {
+                let first = range(a, home, home);
+                if first.is_empty() {
                     continue;
-                };
-                let Some((z, image_z)) = wrap(z + row.z, nz, lattice.periodic[2]) else {
-                    continue;
-                };
-                let base = nx * (y + ny * z);
-                let own = row.y == 0 && row.z == 0;
-                let mut low = if own { x } else { x - row.reach };
-                let mut high = x + row.reach;
-                if !lattice.periodic[0] {
-                    (low, high) = (low.max(0), high.min(nx - 1));
                 }
-                while low <= high {
-                    // The part of the row that lies in one image of the cell.
-                    let image_x = low.div_euclid(nx);
-                    let end = high.min(image_x * nx + nx - 1);
-                    let first = (base + low - image_x * nx) as usize;
-                    let last = (base + end - image_x * nx) as usize;
-                    let image = [image_x, image_y, image_z].map(|s| s as i32);
-                    let shift = lattice.shift(image);
-                    let at_home = own && low == x;
-                    for a in 0..species {
-                        let atoms = range(a, home, home);
-                        if atoms.is_empty() {
-                            continue;
+                for b in 0..species {
+                    let candidates = &mut scratch.candidates;
+                    candidates.clear();
+                    self.for_each_segment(home, lattice, |segment| {
+                        // Within one bin each pair once: by index, and by species.
+                        let skip = usize::from(segment.at_home && b < a);
+                        if segment.first + skip > segment.last {
+                            return;
                         }
-                        for b in 0..species {
-                            // Within one bin each pair once: by index, and by species.
-                            let skip = usize::from(at_home && b < a);
-                            if first + skip > last {
-                                continue;
-                            }
-                            let second = range(b, first + skip, last);
-                            if !second.is_empty() {
-                                visit(Block {
-                                    first: atoms.clone(),
-                                    second,
-                                    triangular: at_home && a == b,
-                                    image: Image::Fixed { image, shift },
-                                    species: (a, b),
-                                });
-                            }
+                        let second = range(b, segment.first + skip, segment.last);
+                        if !second.is_empty() {
+                            candidates.push(Candidates {
+                                second,
+                                image: segment.image,
+                            });
                         }
+                    });
+                    if !scratch.candidates.is_empty() {
+                        scratch.around.gather(places, &scratch.candidates);
+                        visit(Center {
+                            first: first.clone(),
+                            candidates: &scratch.candidates,
+                            triangular: a == b,
+                            species: (a, b),
+                            around: Some(&scratch.around),
+                        });
                     }
-                    low = end + 1;
                 }
             }
         }
     }
+
+    /// Visits the bins around `home` as pieces of rows that lie in one image of the cell.
+    fn for_each_segment(&self, home: usize, lattice: &Lattice, mut visit: impl FnMut(Segment)) {
+        let [nx, ny, nz] = self.bins.map(|n| n as isize);
+        let n = home as isize;
+        let (x, y, z) = (n % nx, n / nx % ny, n / (nx * ny));
+        for row in &self.rows {
+            let Some((y, image_y)) = wrap(y + row.y, ny, lattice.periodic[1]) else {
+                continue;
+            };
+            let Some((z, image_z)) = wrap(z + row.z, nz, lattice.periodic[2]) else {
+                continue;
+            };
+            let base = nx * (y + ny * z);
+            let own = row.y == 0 && row.z == 0;
+            let mut low = if own { x } else { x - row.reach };
+            let mut high = x + row.reach;
+            if !lattice.periodic[0] {
+                (low, high) = (low.max(0), high.min(nx - 1));
+            }
+            while low <= high {
+                let image_x = low.div_euclid(nx);
+                let end = high.min(image_x * nx + nx - 1);
+                let image = [image_x, image_y, image_z].map(|s| s as i32);
+                visit(Segment {
+                    first: (base + low - image_x * nx) as usize,
+                    last: (base + end - image_x * nx) as usize,
+                    image: Image::Fixed {
+                        image,
+                        shift: lattice.shift(image),
+                    },
+                    at_home: own && low == x,
+                });
+                low = end + 1;
+            }
+        }
+    }
+}
+
+/// Consecutive bins of one row, in one image.
+struct Segment {
+    first: usize,
+    last: usize,
+    image: Image,
+    /// It begins with the home bin itself.
+    at_home: bool,
 }
 
 /// Folds a bin index back into the cell: the index there, and which image it was in. `None` outside an open

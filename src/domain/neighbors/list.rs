@@ -1,6 +1,7 @@
 //! The half list of pairs within the cutoff.
 
-use super::{Image, NeighborError, NeighborSearch};
+use super::{Image, NeighborError, NeighborSearch, Scratch};
+use crate::domain::cell::dot;
 
 /// Pairs that a list may hold (about 6 GB); more is an error rather than the end of the memory.
 const MAX_PAIRS: usize = 1 << 27;
@@ -16,6 +17,7 @@ pub struct PairList {
     pub images: Vec<[i32; 3]>,
     /// `r_ij` in Å.
     pub vectors: Vec<[f64; 3]>,
+    scratch: Scratch,
 }
 
 impl PairList {
@@ -36,43 +38,47 @@ impl PairList {
         self.second.clear();
         self.images.clear();
         self.vectors.clear();
-        let sorted = search.sorted();
+        let order = search.order();
         let cutoff2 = search.cutoff() * search.cutoff();
+        let mut scratch = std::mem::take(&mut self.scratch);
         let mut outcome = Ok(());
-        search.for_each_block(|block| {
-            if outcome.is_err() {
-                return;
-            }
-            for i in block.first.clone() {
-                let start = if block.triangular { i + 1 } else { block.second.start };
-                for j in start..block.second.end {
-                    let (vector, image) = pair(search, i, j, block.image);
-                    if vector.iter().map(|x| x * x).sum::<f64>() >= cutoff2 {
-                        continue;
-                    }
-                    let image = search.image_in_given_cells(i, j, image);
-                    let [a, b, c] = image.map(i32::try_from);
-                    let (Ok(a), Ok(b), Ok(c)) = (a, b, c) else {
-                        outcome = Err(NeighborError(format!(
-                            "atom {} is too many cells away from the cell",
-                            sorted.order[j]
-                        )));
+        search.for_each_center(&mut scratch, |center| {
+            for i in center.first.clone() {
+                for (n, candidates) in center.candidates.iter().enumerate() {
+                    if outcome.is_err() {
                         return;
-                    };
-                    self.first.push(sorted.order[i]);
-                    self.second.push(sorted.order[j]);
-                    self.images.push([a, b, c]);
-                    self.vectors.push(vector);
-                }
-                if self.first.len() > MAX_PAIRS {
-                    outcome = Err(NeighborError(format!(
-                        "a cutoff of {} Å gives more than {MAX_PAIRS} pairs of atoms: take a smaller one",
-                        search.cutoff()
-                    )));
-                    return;
+                    }
+                    let own = n == 0 && center.triangular;
+                    let start = if own { i + 1 } else { candidates.second.start };
+                    for j in start..candidates.second.end {
+                        let (vector, image) = pair(search, i, j, candidates.image);
+                        if vector.iter().map(|x| x * x).sum::<f64>() >= cutoff2 {
+                            continue;
+                        }
+                        let image = search.image_in_given_cells(i, j, image);
+                        let [a, b, c] = image.map(i32::try_from);
+                        let (Ok(a), Ok(b), Ok(c)) = (a, b, c) else {
+                            outcome = Err(NeighborError(format!(
+                                "atom {} is too many cells away from the cell",
+                                order[j]
+                            )));
+                            return;
+                        };
+                        self.first.push(order[i]);
+                        self.second.push(order[j]);
+                        self.images.push([a, b, c]);
+                        self.vectors.push(vector);
+                    }
+                    if self.first.len() > MAX_PAIRS {
+                        outcome = Err(NeighborError(format!(
+                            "a cutoff of {} Å gives more than {MAX_PAIRS} pairs of atoms: take a smaller one",
+                            search.cutoff()
+                        )));
+                    }
                 }
             }
         });
+        self.scratch = scratch;
         outcome
     }
 }
@@ -84,14 +90,20 @@ pub(super) fn pair(
     j: usize,
     image: Image,
 ) -> ([f64; 3], [i32; 3]) {
-    let sorted = search.sorted();
-    let difference = |a: [&[f64]; 3]| [0, 1, 2].map(|d| a[d][j] - a[d][i]);
-    let r = difference(sorted.cartesian);
+    let places = search.places();
+    let r = [0, 1, 2].map(|d| places[j][d] - places[i][d]);
     match image {
         Image::Fixed { image, shift } => ([0, 1, 2].map(|d| r[d] + shift[d]), image),
         Image::Nearest => {
-            let t = difference(sorted.fractional).map(f64::round_ties_even);
-            let v = search.vectors();
+            let lattice = search.lattice();
+            let t = [0, 1, 2].map(|k| {
+                if lattice.periodic[k] {
+                    dot(lattice.reciprocal[k], r).round_ties_even()
+                } else {
+                    0.0
+                }
+            });
+            let v = &lattice.vectors;
             let vector = [0, 1, 2].map(|d| r[d] - t[0] * v[0][d] - t[1] * v[1][d] - t[2] * v[2][d]);
             (vector, t.map(|x| -(x as i32)))
         }

@@ -17,17 +17,21 @@
 //!    into it. Skewed, non-reduced and left-handed cells end here.
 //! 2. Few atoms in a cell at least two cutoffs thick: all pairs, nearest image only. Otherwise linked cells
 //!    (`grid.rs`) of at most about the cutoff, so that the cost is linear in the atoms.
-//! 3. Atoms are sorted by species, then by linked cell. Candidates come as [`Block`]s: two contiguous ranges of
-//!    sorted atoms, one image, one pair of species: what a vectorised inner loop wants. Potentials that
-//!    rather want a list take a [`PairList`].
+//! 3. Atoms are sorted by species, then by linked cell. Candidates come as a [`Center`]: the atoms of one linked
+//!    cell, and contiguous ranges of sorted atoms around them, each with its image.
+//! 4. A sieve of rough distances (`sieve.rs`: single precision, sixteen candidates at once) leaves of these the
+//!    pairs that may be within the cutoff, with their exact vectors, as [`Pairs`] of a few atoms, one array per
+//!    component: what a vectorised inner loop wants. Potentials that rather want a list take a [`PairList`].
 //!
-//! All buffers are kept from frame to frame. Order of blocks, and so of every sum over them, depends on the
+//! All buffers are kept from frame to frame. Order of pairs, and so of every sum over them, depends on the
 //! frame alone.
 
 mod grid;
 mod lattice;
 mod list;
+mod rough;
 mod search;
+mod sieve;
 #[cfg(test)]
 mod tests;
 
@@ -36,8 +40,10 @@ use std::ops::Range;
 
 pub use list::PairList;
 pub use search::NeighborSearch;
+use sieve::Neighborhood;
+pub use sieve::{MOST_PAIRS, MOST_ROWS, Pairs, Progress, Row};
 
-/// Number of elements by which sorted coordinates may be read past their end: see [`NeighborSearch::sorted`].
+/// Width of the vectors that inner loops are written for: arrays of [`Pairs`] are filled up to a multiple of it.
 pub const LANES: usize = 8;
 
 /// Images of the cell that the cutoff may reach; more is a mistake of units rather than a wish.
@@ -53,11 +59,10 @@ impl fmt::Display for NeighborError {
     }
 }
 
-/// Which image of the second atom a block of candidates means.
+/// Which image of the second atoms a range of candidates means.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Image {
-    /// The nearest one of each pair; no other is within the cutoff. With `t = round(s_j - s_i)` of the
-    /// fractional coordinates, `r_ij = r_j - r_i - t @ vectors` of [`NeighborSearch::vectors`].
+    /// The nearest one of each pair; no other is within the cutoff.
     Nearest,
     /// This one, for all pairs: `r_ij = r_j - r_i + shift`.
     Fixed {
@@ -68,30 +73,35 @@ pub enum Image {
     },
 }
 
-/// Candidate pairs: every sorted atom of `first` with every one of `second`.
-///
-/// Every pair within the cutoff is in exactly one block; most candidates are further apart.
+/// A contiguous range of sorted atoms in one image.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Block {
-    /// Sorted indices of the first atoms.
-    pub first: Range<usize>,
-    /// Sorted indices of the second atoms.
+pub struct Candidates {
+    /// Sorted indices.
     pub second: Range<usize>,
-    /// Only second atoms after the first one (`j > i`) count.
-    pub triangular: bool,
-    /// Image of the second atoms.
+    /// Their image.
     pub image: Image,
-    /// Species of both ranges, as positions in [`NeighborSearch::species`].
-    pub species: (usize, usize),
 }
 
-/// Sorted, wrapped coordinates, one array per component. Each is [`LANES`] longer than there are atoms.
-#[derive(Clone, Copy, Debug)]
-pub struct Sorted<'a> {
-    /// Cartesian (Å); beyond the last atom so far away that no cutoff reaches it.
-    pub cartesian: [&'a [f64]; 3],
-    /// Fractional in the reduced cell, within 0..=1; zero in open directions and beyond the last atom.
-    pub fractional: [&'a [f64]; 3],
-    /// Index in the frame of each sorted atom.
-    pub order: &'a [u32],
+/// Candidate pairs: every sorted atom of `first` with every candidate.
+///
+/// Every pair within the cutoff is in exactly one center; most candidates are further apart.
+#[derive(Clone, Debug)]
+pub struct Center<'a> {
+    /// Sorted indices of the first atoms.
+    pub first: Range<usize>,
+    /// Where the second atoms are.
+    pub candidates: &'a [Candidates],
+    /// The first candidates are the first atoms themselves: of these only those after an atom (`j > i`) count.
+    pub triangular: bool,
+    /// Species of first and second atoms, as positions in [`NeighborSearch::species`].
+    pub species: (usize, usize),
+    /// Copies of the candidates; `None` where they are one range, which is looked at in place.
+    around: Option<&'a Neighborhood>,
+}
+
+/// Buffers for [`NeighborSearch::for_each_center`].
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    candidates: Vec<Candidates>,
+    around: Neighborhood,
 }

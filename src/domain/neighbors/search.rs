@@ -1,15 +1,11 @@
 //! Wraps, sorts and bins the atoms of a frame.
 
-use std::ops::Range;
-
 use super::grid::Grid;
 use super::lattice::Lattice;
-use super::{Block, Image, LANES, MAX_IMAGES, NeighborError, Sorted};
+use super::rough::Rough;
+use super::{Candidates, Center, Image, MAX_IMAGES, NeighborError, Scratch};
 use crate::domain::cell::{Cell, dot};
 use crate::domain::frame::Frame;
-
-/// Cartesian coordinate of padding: beyond every cutoff, while its square is still finite.
-const FAR: f64 = 1e150;
 
 /// Atoms this many cells away from the cell have no decimals left to compute with.
 const FAR_AWAY: f64 = 1e9;
@@ -35,16 +31,23 @@ pub struct NeighborSearch {
     starts: Vec<u32>,
     grid: Grid,
     trial: Grid,
-    /// Sorted: index in the frame, cells by which it was moved, coordinates.
+    /// Sorted: index in the frame, cells by which it was moved, wrapped position, the same for the sieve.
     order: Vec<u32>,
     moved: Vec<[i32; 3]>,
-    cartesian: [Vec<f64>; 3],
-    fractional: [Vec<f64>; 3],
-    /// In the frame's order: place in the cell (0..=1; Å where open), wrapped position, species and bin.
-    places: Vec<[f64; 3]>,
-    wrapped: Vec<[f64; 3]>,
+    places: Vec<[f64; 4]>,
+    rough: Rough,
+    /// In the frame's order: fraction of the cell (0..=1; Å where open), wrapped position, species and bin.
+    fractions: Vec<[f64; 3]>,
+    wrapped: Vec<[f64; 4]>,
     moves: Vec<[i32; 3]>,
-    keys: Vec<usize>,
+    keys: Vec<u32>,
+}
+
+/// The whole number at or below `u`, for numbers up to [`FAR_AWAY`]: not a call of the C library.
+fn floor(u: f64) -> f64 {
+    const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
+    let nearest = u + ROUND - ROUND;
+    if nearest > u { nearest - 1.0 } else { nearest }
 }
 
 impl Default for NeighborSearch {
@@ -65,9 +68,9 @@ impl Default for NeighborSearch {
             trial: Grid::default(),
             order: Vec::new(),
             moved: Vec::new(),
-            cartesian: Default::default(),
-            fractional: Default::default(),
             places: Vec::new(),
+            rough: Rough::default(),
+            fractions: Vec::new(),
             wrapped: Vec::new(),
             moves: Vec::new(),
             keys: Vec::new(),
@@ -120,20 +123,20 @@ impl NeighborSearch {
     /// Wraps atoms into the reduced cell. Returns its extent along each axis (Å): height or spread of atoms.
     fn place(&mut self, frame: &Frame<'_>) -> Result<[f64; 3], NeighborError> {
         let lattice = &self.lattice;
-        self.places.clear();
+        self.fractions.clear();
         self.wrapped.clear();
         self.moves.clear();
         let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
         for (atom, r) in frame.positions.iter().enumerate() {
-            let mut place = [0.0; 3];
+            let mut fraction = [0.0; 3];
             let mut cells = [0.0; 3];
             for k in 0..3 {
                 let u = dot(lattice.reciprocal[k], *r);
                 if lattice.periodic[k] {
-                    cells[k] = u.floor();
-                    place[k] = u - cells[k];
+                    cells[k] = floor(u);
+                    fraction[k] = u - cells[k];
                 } else {
-                    place[k] = u;
+                    fraction[k] = u;
                     low[k] = low[k].min(u);
                     high[k] = high[k].max(u);
                 }
@@ -145,14 +148,14 @@ impl NeighborSearch {
                 }
             }
             let move_by = cells.map(|s| s as i32);
-            let mut wrapped = *r;
+            let mut wrapped = [r[0], r[1], r[2], 0.0];
             if move_by != [0; 3] {
                 let shift = lattice.shift(move_by);
                 for d in 0..3 {
                     wrapped[d] -= shift[d];
                 }
             }
-            self.places.push(place);
+            self.fractions.push(fraction);
             self.wrapped.push(wrapped);
             self.moves.push(move_by);
         }
@@ -160,8 +163,8 @@ impl NeighborSearch {
         for k in (0..3).filter(|&k| !lattice.periodic[k]) {
             // Never zero, so that it can be divided by.
             extent[k] = (high[k] - low[k]).clamp(1.0, f64::MAX);
-            for place in &mut self.places {
-                place[k] -= low[k];
+            for fraction in &mut self.fractions {
+                fraction[k] -= low[k];
             }
         }
         Ok(extent)
@@ -203,7 +206,7 @@ impl NeighborSearch {
         for (at, z) in self.species.iter().enumerate() {
             rank[usize::from(*z)] = at;
         }
-        // All pairs gain by it too: eight consecutive atoms near each other are often all beyond the cutoff.
+        // All pairs gain by it too: sixteen consecutive atoms near each other are often all beyond the cutoff.
         let bins = self.grid.bins.iter().product::<usize>();
         self.starts.clear();
         self.starts.resize(self.species.len() * bins + 1, 0);
@@ -215,10 +218,10 @@ impl NeighborSearch {
                 1.0 / extent[k]
             }
         });
-        for (z, place) in frame.species.iter().zip(&self.places) {
-            let bin = self.grid.bin([0, 1, 2].map(|k| place[k] * scale[k]));
+        for (z, fraction) in frame.species.iter().zip(&self.fractions) {
+            let bin = self.grid.bin([0, 1, 2].map(|k| fraction[k] * scale[k]));
             let key = rank[usize::from(*z)] * bins + bin;
-            self.keys.push(key);
+            self.keys.push(key as u32);
             self.starts[key] += 1;
         }
         let mut sum = 0;
@@ -228,29 +231,30 @@ impl NeighborSearch {
         let atoms = frame.len();
         self.order.resize(atoms, 0);
         self.moved.resize(atoms, [0; 3]);
-        for d in 0..3 {
-            self.cartesian[d].clear();
-            self.cartesian[d].resize(atoms + LANES, FAR);
-            self.fractional[d].clear();
-            self.fractional[d].resize(atoms + LANES, 0.0);
-        }
+        self.places.resize(atoms, [0.0; 4]);
         for (atom, key) in self.keys.iter().enumerate() {
-            let at = self.starts[*key] as usize;
-            self.starts[*key] += 1;
+            let at = self.starts[*key as usize] as usize;
+            self.starts[*key as usize] += 1;
             self.order[at] = atom as u32;
             self.moved[at] = self.moves[atom];
-            for d in 0..3 {
-                self.cartesian[d][at] = self.wrapped[atom][d];
-                if self.lattice.periodic[d] {
-                    self.fractional[d][at] = self.places[atom][d];
-                }
-            }
+            self.places[at] = self.wrapped[atom];
         }
         // Filling moved every start to the next one.
         self.starts.rotate_right(1);
         self.starts[0] = 0;
         let last = self.starts.len() - 1;
         self.starts[last] = atoms as u32;
+        match (self.scheme, self.lattice.periodic) {
+            (Scheme::AllPairs, [false, false, false]) | (Scheme::Grid, _) => {
+                self.rough
+                    .set_fixed(&self.places, &self.lattice, self.cutoff);
+            }
+            (Scheme::AllPairs, _) => {
+                let sorted = self.order.iter().map(|atom| self.fractions[*atom as usize]);
+                self.rough
+                    .set_nearest(sorted, extent, &self.lattice, self.cutoff);
+            }
+        }
     }
 
     /// The cutoff (Å) of the last update.
@@ -273,23 +277,24 @@ impl NeighborSearch {
         self.order.is_empty()
     }
 
-    /// Rows: the reduced cell vectors (Å), unit vectors where open.
-    pub fn vectors(&self) -> &[[f64; 3]; 3] {
-        &self.lattice.vectors
+    /// The reduced cell.
+    pub(super) fn lattice(&self) -> &Lattice {
+        &self.lattice
     }
 
-    /// True when the reduced cell vectors lie along x, y, z.
-    pub fn is_diagonal(&self) -> bool {
-        self.lattice.is_diagonal()
+    /// What the sieve looks at.
+    pub(super) fn rough(&self) -> &Rough {
+        &self.rough
     }
 
-    /// Coordinates in the order that blocks refer to.
-    pub fn sorted(&self) -> Sorted<'_> {
-        Sorted {
-            cartesian: [0, 1, 2].map(|d| self.cartesian[d].as_slice()),
-            fractional: [0, 1, 2].map(|d| self.fractional[d].as_slice()),
-            order: &self.order,
-        }
+    /// Wrapped positions (Å) of the sorted atoms: x, y, z and a zero.
+    pub fn places(&self) -> &[[f64; 4]] {
+        &self.places
+    }
+
+    /// Index in the frame of each sorted atom.
+    pub fn order(&self) -> &[u32] {
+        &self.order
     }
 
     /// `S` of the convention, from the image (in reduced cells) of a sorted pair.
@@ -300,13 +305,19 @@ impl NeighborSearch {
         self.lattice.given_image(total)
     }
 
-    /// Visits all candidates, in an order that depends on the frame alone.
-    pub fn for_each_block(&self, mut visit: impl FnMut(Block)) {
+    /// Visits all candidates, in an order that depends on the frame alone; `scratch` is overwritten.
+    pub fn for_each_center(&self, scratch: &mut Scratch, mut visit: impl FnMut(Center<'_>)) {
         let species = self.species.len();
         if self.scheme == Scheme::Grid {
-            self.grid
-                .for_each_block(&self.lattice, &self.starts, species, visit);
-            return;
+            let (lattice, starts) = (&self.lattice, &self.starts);
+            return self.grid.for_each_center(
+                lattice,
+                starts,
+                species,
+                &self.places,
+                scratch,
+                visit,
+            );
         }
         let image = if self.lattice.periodic == [false; 3] {
             Image::Fixed {
@@ -317,17 +328,16 @@ impl NeighborSearch {
             Image::Nearest
         };
         let bins = self.grid.bins.iter().product::<usize>();
-        let range = |a: usize| -> Range<usize> {
-            self.starts[a * bins] as usize..self.starts[(a + 1) * bins] as usize
-        };
+        let range = |a: usize| self.starts[a * bins] as usize..self.starts[(a + 1) * bins] as usize;
         for a in 0..species {
             for b in a..species {
-                visit(Block {
+                let second = range(b);
+                visit(Center {
                     first: range(a),
-                    second: range(b),
+                    candidates: &[Candidates { second, image }],
                     triangular: a == b,
-                    image,
                     species: (a, b),
+                    around: None,
                 });
             }
         }

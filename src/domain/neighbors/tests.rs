@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{NeighborSearch, PairList};
+use super::{LANES, NeighborSearch, PairList, Pairs, Progress, Scratch};
 use crate::domain::cell::{Cell, dot, norm};
 use crate::domain::frame::Frame;
 
@@ -63,6 +63,7 @@ fn listed(
 ) -> BTreeSet<Key> {
     search.update(frame, cutoff).unwrap();
     list.fill(search).unwrap();
+    check_sieve(search, list, cutoff);
     let mut pairs = BTreeSet::new();
     for p in 0..list.len() {
         let (i, j, s) = (list.first[p], list.second[p], list.images[p]);
@@ -80,6 +81,33 @@ fn listed(
         assert!(pairs.insert(key(i, j, s)), "pair {i} {j} {s:?} twice");
     }
     pairs
+}
+
+/// The pairs that the sieve leaves are those of `list`, in the same order.
+fn check_sieve(search: &NeighborSearch, list: &PairList, cutoff: f64) {
+    let (mut pairs, mut found) = (Pairs::default(), 0);
+    search.for_each_center(&mut Scratch::default(), |center| {
+        let mut progress = Progress::new(&center);
+        while search.next_pairs(&center, &mut progress, &mut pairs) {
+            let (rows, second, vectors) = pairs.parts();
+            for row in rows {
+                let end = row.end.next_multiple_of(LANES as u32);
+                for p in row.start as usize..end as usize {
+                    let r = [0, 1, 2].map(|d| vectors[d][p]);
+                    if norm(r) >= cutoff {
+                        continue;
+                    }
+                    assert!(p < row.end as usize, "what fills up the row is near");
+                    let ends = [row.first, second[p]].map(|n| search.order()[n as usize]);
+                    assert_eq!(ends, [list.first[found], list.second[found]]);
+                    let difference = [0, 1, 2].map(|d| (r[d] - list.vectors[found][d]).abs());
+                    assert!(difference.iter().all(|d| *d < 1e-9), "{difference:?}");
+                    found += 1;
+                }
+            }
+        }
+    });
+    assert_eq!(found, list.len());
 }
 
 /// The first few pairs that only one of the two sets has.
@@ -245,18 +273,19 @@ fn candidates_grow_in_proportion_to_the_atoms() {
         let mut search = NeighborSearch::default();
         search.update(&frame, 8.5).unwrap();
         let (mut candidates, mut blocks) = (0, 0);
-        search.for_each_block(|block| {
-            blocks += 1;
-            let (a, b) = (block.first.len(), block.second.len());
-            candidates += if block.triangular {
-                a * b - a * (a + 1) / 2
-            } else {
-                a * b
-            };
+        search.for_each_center(&mut Scratch::default(), |center| {
+            let a = center.first.len();
+            for (n, range) in center.candidates.iter().enumerate() {
+                blocks += 1;
+                candidates += a * range.second.len();
+                if n == 0 && center.triangular {
+                    candidates -= a * (a + 1) / 2;
+                }
+            }
         });
         (candidates as f64 / positions.len() as f64, blocks)
     };
-    // Few atoms are one block of all pairs; these tests reach both ways.
+    // Few atoms are one range of all pairs; these tests reach both ways.
     assert_eq!(per_atom(5), (62.0, 1));
     let (small, _) = per_atom(12);
     let (large, blocks) = per_atom(24);
