@@ -7,14 +7,12 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use framewise::adapters::environment;
+use framewise::adapters::measure::frames::random;
 use framewise::domain::calculator::{CalculatorKind, Results};
 use framewise::domain::calculators::{lennard_jones, null};
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
 use framewise::domain::parameters::Parameters;
-
-mod support;
-use support::random;
 
 /// `count` frames of a face-centred cubic crystal of `n`³ cells, its atoms displaced at random by up to 0.4 Å.
 fn crystal(n: u32, count: u64, skew: f64) -> FrameBlock {

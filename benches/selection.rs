@@ -10,12 +10,13 @@ use std::time::Instant;
 
 use framewise::adapters::hdf5::ffi::{Transfer, read_rows, write_rows};
 use framewise::adapters::hdf5::sink::open_parallel;
+use framewise::adapters::measure::pattern::shuffled;
 use framewise::adapters::mpi::World;
 use framewise::planning::frame_set::FrameSet;
 use hdf5::{Dataset, File, FileBuilder};
 
 mod support;
-use support::{folder, shuffled, spread};
+use support::{folder, spread};
 
 const REPEATS: usize = 5;
 const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -111,6 +112,25 @@ fn main() {
         &rows,
         write(Transfer::Collective),
     );
+    few(&serial(1000).1);
+}
+
+/// Reads of a few frames, as many small jobs make them.
+fn few(dataset: &Dataset) {
+    let calls = 100_000;
+    let mut data = [0.0; 4];
+    let seconds: Vec<f64> = (0..REPEATS)
+        .map(|_| {
+            let begun = Instant::now();
+            for k in 0..calls {
+                let start = k % 900;
+                read_rows(dataset, &[start..start + 4], &mut data).expect("a read");
+            }
+            begun.elapsed().as_secs_f64()
+        })
+        .collect();
+    let rate = calls as f64 / spread(&seconds).1;
+    println!("\nreads of 4 consecutive rows, file in memory: {rate:.0} per second");
 }
 
 fn set(frames: &[u64]) -> FrameSet {

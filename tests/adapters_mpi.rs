@@ -5,25 +5,38 @@
 
 mod support;
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use framewise::adapters::hdf5::create;
 use framewise::adapters::hdf5::ffi::{Transfer, read_rows, write_rows};
-use framewise::adapters::hdf5::sink::open_parallel;
+use framewise::adapters::hdf5::fill::Filler;
+use framewise::adapters::hdf5::geometry::Geometry;
+use framewise::adapters::hdf5::history::Run;
+use framewise::adapters::hdf5::input::Input;
+use framewise::adapters::hdf5::sink::{ResultSink, open_parallel};
+use framewise::adapters::hdf5::trajectory_writer::{Authorship, TrajectoryWriter};
+use framewise::adapters::mpi::node::{Aggregate, Load, Piece, append};
 use framewise::adapters::mpi::{MpiRanks, World};
+use framewise::adapters::source::SourceFrame;
+use framewise::adapters::source::schema::Schema;
 use framewise::commands::run::launch::give_up;
 use framewise::domain::error::{Error, Kind};
-use framewise::engine::ports::{Ranks, Stop, Trouble, Vote};
+use framewise::engine::commit::Rows;
+use framewise::engine::ports::{Look, Ranks, Sink, Stop, Trouble, Vote};
 use framewise::engine::together::{on_first_rank, same_everywhere, together};
+use framewise::planning::status::Status;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use support::folder::Folder;
 use support::launch::Launch;
+use support::results::bytes;
 
 /// A trial: its name, its body on every rank, and the exit code of the whole.
 type Case = (&'static str, fn(&World, &mut MpiRanks, &Path), i32);
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 12] = [
     ("votes_numbers_and_texts_reach_everybody", exchange, 0),
     ("an_error_on_one_rank_is_an_error_on_all", errors, 0),
     ("rows_of_all_ranks_meet_in_one_file", rows, 0),
@@ -34,6 +47,17 @@ const CASES: [Case; 9] = [
         0,
     ),
     ("rows_that_do_not_fit_on_one_rank_hang_nobody", misfit, 0),
+    (
+        "pieces_of_all_ranks_meet_in_one_file_whoever_writes_them",
+        pieces,
+        0,
+    ),
+    (
+        "a_result_is_the_same_whoever_brings_its_rows_together",
+        aggregated,
+        0,
+    ),
+    ("a_new_file_is_the_same_whoever_fills_it", filled, 0),
     ("a_panic_on_one_rank_ends_the_job", panics, 1),
     (
         "an_error_that_kept_one_rank_from_a_collective_call_ends_the_job",
@@ -134,6 +158,17 @@ fn exchange(_: &World, ranks: &mut MpiRanks, _: &Path) {
     let rows = ranks.gather(&[rank as f64, -1.0]);
     assert_eq!(rows.len(), size);
     assert_eq!(rows[last], [last as f64, -1.0]);
+    // As many numbers as the rank's own, none from the first.
+    let mine = vec![7 * rank as u64; rank];
+    let theirs = ranks.exchange(&mine);
+    assert!(
+        theirs
+            .iter()
+            .enumerate()
+            .all(|(r, row)| *row == vec![7 * r as u64; r])
+    );
+    // They share this machine.
+    assert_eq!(ranks.nodes(), vec![0; size]);
     assert_eq!(
         ranks.tell(last, &format!("Ångström of {rank}")),
         format!("Ångström of {last}")
@@ -271,6 +306,247 @@ fn misfit(world: &World, ranks: &mut MpiRanks, folder: &Path) {
         Transfer::Collective,
     );
     assert_eq!(written.is_err(), rank == last);
+}
+
+const PIECES: u64 = 4000;
+const PIECE: u64 = 24;
+
+/// The owner of each piece of a file, the same on every rank; `None`: nobody.
+fn owner(deal: u64, piece: u64, size: u64) -> Option<u64> {
+    let noise = (piece + 7).wrapping_mul(6_364_136_223_846_793_005 + 2 * deal) >> 33;
+    match deal {
+        // One part of the file for each rank.
+        0 => Some(piece * size / PIECES),
+        1 => Some(noise % size),
+        // With holes.
+        2 => (noise % 5 < 3).then_some(noise / 5 % size),
+        // One rank has nearly everything, in short pieces.
+        3 => (piece.is_multiple_of(2)).then_some(if noise.is_multiple_of(64) {
+            size - 1
+        } else {
+            0
+        }),
+        _ => None,
+    }
+}
+
+/// What this rank brings of a deal: pieces, and their bytes, which tell their place and the deal.
+fn brought(deal: u64, ranks: &MpiRanks) -> (Vec<Piece>, Vec<u8>) {
+    let (mut pieces, mut data) = (Vec::new(), Vec::new());
+    for k in 0..PIECES {
+        if owner(deal, k, ranks.size() as u64) == Some(ranks.rank() as u64) {
+            let piece = Piece {
+                at: 100 + k * PIECE,
+                length: PIECE,
+            };
+            append(&mut pieces, piece);
+            data.extend((0..PIECE).map(|b| (k * 3 + b + 50 * deal + 1) as u8));
+        }
+    }
+    (pieces, data)
+}
+
+fn pieces(world: &World, ranks: &mut MpiRanks, folder: &Path) {
+    let length = (100 + PIECES * PIECE + 100) as usize;
+    for leaders in [
+        Aggregate::Auto,
+        Aggregate::Leaders(2),
+        Aggregate::Leaders(9),
+    ] {
+        let path = folder.join("pieces");
+        if ranks.rank() == 0 {
+            std::fs::write(&path, vec![0; length]).unwrap();
+        }
+        ranks.barrier();
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        let mut node = world.node(leaders);
+        assert_eq!(node.is_some(), ranks.size() > 1);
+        let mut expected = vec![0u8; length];
+        for deal in [0, 1, 2, 3, 9, 1] {
+            let (pieces, data) = brought(deal, ranks);
+            // In two blocks, cut anywhere.
+            let (a, b) = data.split_at(data.len() / 3);
+            let load = node
+                .as_mut()
+                .map_or(Load::Own, |n| n.gather(&pieces, &[a, b]));
+            let (pieces, mut data) = match load {
+                Load::Own => (&pieces[..], &data[..]),
+                Load::Others(pieces, data) => (pieces, data),
+            };
+            for piece in pieces {
+                let (now, later) = data.split_at(piece.length as usize);
+                file.write_all_at(now, piece.at).unwrap();
+                data = later;
+            }
+            assert!(data.is_empty());
+            for k in (0..PIECES).filter(|k| owner(deal, *k, ranks.size() as u64).is_some()) {
+                let at = (100 + k * PIECE) as usize;
+                for b in 0..PIECE {
+                    expected[at + b as usize] = (k * 3 + b + 50 * deal + 1) as u8;
+                }
+            }
+            ranks.barrier();
+            let found = std::fs::read(&path).unwrap();
+            assert!(found == expected, "{leaders:?} {deal}");
+            ranks.barrier();
+        }
+        if let Some(node) = node {
+            node.leave();
+        }
+    }
+}
+
+/// Rows of the frames of a deal that are this rank's; every value tells its frame.
+fn rows_of(deal: u64, ranks: &MpiRanks, frames: u64) -> Rows {
+    let mut rows = Rows::default();
+    for frame in 0..frames {
+        if owner(deal, frame * PIECES / frames, ranks.size() as u64) == Some(ranks.rank() as u64) {
+            let value = frame as f64 + 0.5;
+            rows.frames.append(frame..frame + 1);
+            rows.atoms.append(3 * frame..3 * frame + 3);
+            rows.energies.push(value);
+            rows.forces.extend([[value; 3]; 3]);
+            rows.stresses.push([[-value; 3]; 3]);
+            rows.checksums.push(frame + 1);
+            rows.seconds.push(value as f32);
+            rows.statuses.push(Status::Completed);
+            rows.messages.push(format!("frame {frame}"));
+        }
+    }
+    rows
+}
+
+/// Where the forces are in the file.
+fn forces_at(result: &Path) -> u64 {
+    let file = hdf5::File::open(result).unwrap();
+    let forces = file.dataset("particles/trajectory/forces/value").unwrap();
+    forces.offset().unwrap()
+}
+
+/// Changes one byte of the forces of the middle frame of `rows` behind everybody's back: where, and what was there.
+fn spoil(result: &Path, forces: u64, rows: &Rows) -> (u64, u8) {
+    let frame = rows.frames.iter().nth(rows.energies.len() / 2).unwrap();
+    let at = forces + 72 * frame + 5;
+    let byte = std::fs::read(result).unwrap()[at as usize];
+    poke(result, at, !byte);
+    (at, byte)
+}
+
+fn poke(path: &Path, at: u64, byte: u8) {
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[byte], at).unwrap();
+}
+
+/// The whole file is the same, byte for byte, whoever writes the rows.
+fn aggregated(world: &World, ranks: &mut MpiRanks, folder: &Path) {
+    let frames = 900;
+    let result = folder.join("r.h5");
+    if ranks.rank() == 0 {
+        trajectory(&folder.join("in.h5"), frames);
+    }
+    let mut first = None;
+    for (leaders, transfer) in [
+        (Aggregate::Off, Transfer::Collective),
+        (Aggregate::Auto, Transfer::Collective),
+        (Aggregate::Leaders(2), Transfer::Collective),
+        (Aggregate::Leaders(9), Transfer::Independent),
+    ] {
+        if ranks.rank() == 0 {
+            let mut input = Input::open(&folder.join("in.h5"), None).unwrap();
+            create::create(&result, &mut input, Geometry::Copy, &|| Ok(())).unwrap();
+            std::fs::rename(create::temporary(&result), &result).unwrap();
+        }
+        ranks.barrier();
+        let forces = forces_at(&result);
+        let sink = ResultSink::open(&result, (world.raw(), None), transfer, None, Run::default());
+        let mut sink = sink.unwrap().aggregated(world.node(leaders));
+        for deal in [1, 2, 0, 3, 9] {
+            let rows = rows_of(deal, ranks, frames);
+            sink.write_results(&rows).unwrap();
+            ranks.barrier();
+            // Every rank looks at what it wrote, whose ever rows they are: together at all of them.
+            sink.check_results(&rows, Look::AtOnce).unwrap();
+            ranks.barrier();
+            let spoiled = ranks.rank() == ranks.size() - 1 && !rows.energies.is_empty();
+            let restore = spoiled.then(|| spoil(&result, forces, &rows));
+            ranks.barrier();
+            let seen = sink.check_results(&rows, Look::AtOnce).is_err();
+            let told = ranks.gather(&[f64::from(u8::from(spoiled)), f64::from(u8::from(seen))]);
+            let sum = |k: usize| told.iter().map(|row| row[k]).sum::<f64>();
+            assert_eq!(sum(0), sum(1), "{leaders:?} {deal}: {told:?}");
+            restore.inspect(|(at, byte)| poke(&result, *at, *byte));
+            sink.sync().unwrap();
+            ranks.barrier();
+            sink.check_results(&rows, Look::Later).unwrap();
+            sink.write_status(&rows, deal == 2).unwrap();
+            sink.sync().unwrap();
+            ranks.barrier();
+            sink.check_status(&rows, deal == 2).unwrap();
+        }
+        sink.close().unwrap();
+        ranks.barrier();
+        let found = std::fs::read(&result).unwrap();
+        assert!(found.windows(9).any(|w| w == b"frame 899") || found.len() > 10_000);
+        assert!(
+            *first.get_or_insert_with(|| found.clone()) == found,
+            "{leaders:?}"
+        );
+        ranks.barrier();
+    }
+}
+
+/// Frames of three atoms.
+fn trajectory(path: &Path, frames: u64) {
+    let schema = Schema {
+        frames,
+        atoms: 3 * frames,
+        first_atoms: 3,
+        species: Some(vec![18; 3]),
+        ..Schema::default()
+    };
+    let authorship = Authorship {
+        author: "test",
+        version: "0",
+    };
+    let mut writer = TrajectoryWriter::create(path, schema, &authorship).unwrap();
+    let frame = SourceFrame {
+        species: vec![18; 3],
+        positions: vec![[0.5; 3]; 3],
+        ..SourceFrame::default()
+    };
+    for _ in 0..frames {
+        assert!(writer.push(&frame).unwrap());
+    }
+    assert!(writer.finish().unwrap());
+}
+
+/// A result of 4 GB would be filled by many ranks; here each rank takes a share of a small one.
+fn filled(_: &World, ranks: &mut MpiRanks, folder: &Path) {
+    let (rank, size) = (ranks.rank() as u64, ranks.size() as u64);
+    let result = folder.join("r.h5");
+    let temporary = create::temporary(&result);
+    if rank == 0 {
+        trajectory(&folder.join("in.h5"), 300);
+        let mut input = Input::open(&folder.join("in.h5"), None).unwrap();
+        create::create(&result, &mut input, Geometry::Copy, &|| Ok(())).unwrap();
+        std::fs::rename(&temporary, folder.join("alone")).unwrap();
+        create::lay_out(&result, &mut input, Geometry::Copy, &|_| (), &|| Ok(())).unwrap();
+    }
+    ranks.barrier();
+    let mut filler = Filler::cut(&result, (rank, size), (1, 1000), &|| Ok(())).unwrap();
+    let steps = ranks.gather(&[filler.steps() as f64]);
+    assert!(
+        steps
+            .iter()
+            .all(|row| row[0] == steps[0][0] && row[0] > 1.0)
+    );
+    for _ in 0..filler.steps() {
+        filler.step().unwrap();
+    }
+    filler.end().unwrap();
+    ranks.barrier();
+    let (found, expected) = (bytes(&temporary), bytes(&folder.join("alone")));
+    assert!(found == expected && found.len() > 10);
 }
 
 fn panics(_: &World, ranks: &mut MpiRanks, _: &Path) {

@@ -22,7 +22,8 @@ use framewise::engine::run::{Ports, run};
 use framewise::engine::settings::{Deadline, Settings};
 use framewise::engine::summary::{Ending, Summary};
 use framewise::planning::frame_set::FrameSet;
-use framewise::planning::partition::{EqualShares, Partition};
+use framewise::planning::partition::share;
+use framewise::planning::plan::Plan;
 use framewise::planning::status::Status;
 
 use thread_ranks::{
@@ -111,7 +112,7 @@ impl Job {
         everybody: Option<Arc<Barrier>>,
     ) -> Result<Summary> {
         let size = self.ranks;
-        let mut sink = MemorySink::new(memory, rank == 0);
+        let mut sink = MemorySink::new(memory, rank, size);
         sink.fails_at = self
             .fails
             .filter(|(r, ..)| *r == rank)
@@ -131,15 +132,14 @@ impl Job {
             interrupt: &interrupt,
             journal: &self.journal,
         };
-        let share_of = |frames: &FrameSet| EqualShares.share(frames, rank, size);
+        let share_of = |frames: &FrameSet| share(frames, rank, size);
         let settings = Settings {
             suspects: self.suspects.iter().map(share_of).collect(),
             ..self.settings.clone()
         };
         let later: u64 = self.suspects.iter().map(FrameSet::len).sum();
-        let planned = self.frames.len() + later;
-        let share = share_of(&self.frames);
-        run(&settings, &self.factory, share, planned, ports)
+        let plan = Plan::even(self.frames.clone());
+        run(&settings, &self.factory, plan, later, ports)
     }
 }
 
@@ -670,7 +670,12 @@ impl Calculator for Watched {
         if number >= self.0.before {
             self.0.look(number);
             thread::sleep(Duration::from_millis(5));
-            self.0.stop.fetch_sub(1, Ordering::SeqCst);
+            // Down to zero and no further, however late somebody looks.
+            let one_less = |n: u64| n.checked_sub(1);
+            let _ = self
+                .0
+                .stop
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
         }
         Null.evaluate(frame, results)
     }

@@ -136,6 +136,17 @@ fn unsafe_lives_in_ffi_rooms_and_every_block_says_why_it_is_safe() {
     assert!(rooms > 0, "the rooms with unsafe are found");
 }
 
+/// See `environment::command`.
+#[test]
+fn other_programs_are_started_in_the_environment_of_the_user() {
+    let started: Vec<_> = sources()
+        .into_iter()
+        .filter(|(path, text)| !path.ends_with("environment.rs") && text.contains("Command::new("))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(started.is_empty(), "Command::new in {started:?}");
+}
+
 #[test]
 fn files_stay_small() {
     let long: Vec<_> = sources()

@@ -73,7 +73,7 @@ fn the_datasets_are_the_same_bytes_with_and_without() {
         folder
             .on(
                 2,
-                &format!("run in.h5 -o {name}.i.h5 {calculator} --isolate -t 2"),
+                &format!("run in.h5 -o {name}.i.h5 {calculator} --isolate -t 2 --oversubscribe"),
             )
             .expect(0);
         assert_same(
@@ -86,7 +86,7 @@ fn the_datasets_are_the_same_bytes_with_and_without() {
 #[test]
 fn the_first_death_costs_one_frame_and_says_how_it_came() {
     let folder = folder();
-    let command = format!("run in.h5 -o r.h5 -t 2 --isolate {XTB}");
+    let command = format!("run in.h5 -o r.h5 -t 2 --oversubscribe --isolate {XTB}");
     for (how, reason) in [
         ("null", "the engine's process died: signal 11 (SIGSEGV)"),
         ("raise", "the engine's process died: signal 11 (SIGSEGV)"),
@@ -133,7 +133,8 @@ fn the_first_death_costs_one_frame_and_says_how_it_came() {
 #[test]
 fn a_frame_that_hangs_is_killed_and_what_an_engine_prints_spoils_nothing() {
     let folder = folder();
-    let command = format!("run in.h5 -o r.h5 -t 2 --isolate --frame-timeout 2 {XTB}");
+    let command =
+        format!("run in.h5 -o r.h5 -t 2 --oversubscribe --isolate --frame-timeout 2 {XTB}");
     let run = poisoned(&folder, folder.on(2, &command), "hang").expect(3);
     let reason = format!("frame {POISONED}: took longer than --frame-timeout (2 s)");
     assert!(run.stderr.contains(&reason), "{run}");
@@ -151,7 +152,7 @@ fn a_frame_that_hangs_is_killed_and_what_an_engine_prints_spoils_nothing() {
 fn engines_know_no_launcher_and_never_outlive_their_rank() {
     let folder = folder();
     // Every engine is in the frame that hangs, or waits for one.
-    let command = format!("run in.h5 -o r.h5 -t 2 --isolate {XTB}");
+    let command = format!("run in.h5 -o r.h5 -t 2 --oversubscribe --isolate {XTB}");
     let run = poisoned(&folder, folder.on(2, &command), "hang").start();
     for engine in wait_for_engines(&folder, 4) {
         let environment = fs::read(format!("/proc/{}/environ", engine.as_raw_nonzero())).unwrap();
@@ -180,7 +181,7 @@ fn a_signal_to_all_processes_stops_the_job_and_costs_no_frame() {
     folder.import_frames("in", &perturbed("argon_small_cell.xyz", 200, 4));
     let long =
         "-c lennard-jones -p epsilon=0.0104 -p sigma=3.4 -p cutoff=110 --checkpoint-interval 0.1";
-    let command = format!("run in.h5 -o r.h5 -v -t 2 --isolate {long}");
+    let command = format!("run in.h5 -o r.h5 -v -t 2 --oversubscribe --isolate {long}");
     let mut run = folder.alone(&command).start();
     run.wait_for(" committed commit=1 ");
     for engine in wait_for_engines(&folder, 2) {

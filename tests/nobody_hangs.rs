@@ -197,10 +197,20 @@ fn deadly(folder: &Folder, how: &str) -> String {
     folder.path("deadly.so").display().to_string()
 }
 
+/// Whether the process ends within seconds: a launcher returns when it has sent the signals, and a process that was killed
+/// first gives its memory back.
 fn gone(pid: Pid) -> bool {
-    // A zombie of a launcher that has not looked yet is gone, too.
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    test_kill_process(pid).is_err() || stat.map_or(true, |text| text.contains(") Z "))
+    let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        // A zombie of a launcher that has not looked yet is gone, too.
+        let zombie = fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
+        if test_kill_process(pid).is_err() || zombie {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
 }
 
 /// An engine inside the process may call exit (Fortran's `stop`), abort, or crash, on a thread of its own.

@@ -77,7 +77,7 @@ fn reason(folder: &Folder) -> String {
 #[test]
 fn a_frame_that_crashes_twice_is_set_aside_and_comes_back_when_it_is_retried() {
     let folder = folder();
-    let command = format!("run in.h5 -o r.h5 -t 2 {XTB}");
+    let command = format!("run in.h5 -o r.h5 -t 2 --oversubscribe {XTB}");
     for (how, what) in [
         ("null", "SIGSEGV"),
         ("abort", "SIGABRT"),
@@ -115,7 +115,7 @@ fn a_frame_that_crashes_twice_is_set_aside_and_comes_back_when_it_is_retried() {
 #[test]
 fn a_frame_that_gets_the_job_killed_is_found_by_computing_it_alone() {
     let folder = folder();
-    let command = format!("run in.h5 -o r.h5 -t 2 {XTB}");
+    let command = format!("run in.h5 -o r.h5 -t 2 --oversubscribe {XTB}");
     for how in ["kill", "memory"] {
         let deaths = restart_until_it_ends(&folder, &command, how);
         assert!((5..=7).contains(&deaths), "{how}: {deaths} deaths");
@@ -130,7 +130,7 @@ fn a_frame_that_gets_the_job_killed_is_found_by_computing_it_alone() {
 #[test]
 fn a_crash_of_a_helper_thread_is_pinned_down_too() {
     let folder = folder();
-    let command = format!("run in.h5 -o r.h5 -t 2 {XTB}");
+    let command = format!("run in.h5 -o r.h5 -t 2 --oversubscribe {XTB}");
     let deaths = restart_until_it_ends(&folder, &command, "helper");
     assert!((2..=6).contains(&deaths), "{deaths} deaths");
     assert_others_are_whole(&folder, "r.h5");
@@ -207,7 +207,9 @@ fn a_run_survives_the_loss_of_its_journal() {
     let folder = Folder::new();
     folder.import_frames("in", &perturbed("argon_small_cell.xyz", 40, 4));
     folder
-        .alone(&format!("run in.h5 -o whole.h5 -t 2 {LONG}"))
+        .alone(&format!(
+            "run in.h5 -o whole.h5 -t 2 --oversubscribe {LONG}"
+        ))
         .expect(0);
     let mut run = folder
         .on(2, &format!("run in.h5 -o r.h5 -v -t 1 {LONG}"))
@@ -232,7 +234,9 @@ fn a_storm_of_kills_condemns_nobody() {
     let frames = perturbed("argon_small_cell.xyz", (12 * kills) as usize, 4);
     folder.import_frames("in", &frames);
     folder
-        .alone(&format!("run in.h5 -o whole.h5 -t 2 {LONG}"))
+        .alone(&format!(
+            "run in.h5 -o whole.h5 -t 2 --oversubscribe {LONG}"
+        ))
         .expect(0);
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = |below: u64| {
@@ -247,7 +251,9 @@ fn a_storm_of_kills_condemns_nobody() {
         let mut run = if kill % 3 == 0 {
             folder.on(2, &format!("{command} -t 1")).start()
         } else {
-            folder.alone(&format!("{command} -t 2")).start()
+            folder
+                .alone(&format!("{command} -t 2 --oversubscribe"))
+                .start()
         };
         run.wait_for(" to compute ");
         // Often before anything is committed.

@@ -40,11 +40,11 @@ fn the_same_bytes_in_every_way(calculator: &str) {
         assert!(results.energy.iter().all(|e| e.is_finite() && *e != 0.0));
     }
     for (ranks, how) in [
-        (1, "--threads 3"),
+        (1, "--threads 3 --oversubscribe"),
         (2, "--threads 1"),
         (3, "--threads 1"),
         (4, "--threads 1"),
-        (2, "--threads 3 --io independent"),
+        (2, "--threads 3 --oversubscribe --io independent"),
         (
             4,
             "--threads 1 --io independent --checkpoint-interval 0.001",
@@ -223,5 +223,53 @@ fn one_frame_and_frames_of_one_atom() {
             &folder.path(&format!("{name}1.h5")),
         );
         std::fs::remove_file(folder.path("in.h5")).unwrap();
+    }
+}
+
+/// Ragged frames of 1 to 108 atoms in no order.
+fn ragged(n: usize) -> FrameBlock {
+    let whole = perturbed("argon.xyz", n, 108);
+    let mut frames = FrameBlock::default();
+    for i in 0..n {
+        let atoms = if i % 50 == 17 {
+            108
+        } else {
+            1 + i * i * 37 % 61
+        };
+        let frame = whole.frame(i);
+        let part = Frame {
+            species: &frame.species[..atoms],
+            positions: &frame.positions[..atoms],
+            cell: frame.cell,
+        };
+        frames.push(i as u64, part);
+    }
+    frames
+}
+
+/// Who computes a frame and who writes it, what was known of its cost and when: nothing of that is in the file.
+#[test]
+fn frames_of_all_sizes_have_the_same_bytes_however_they_are_dealt_and_written() {
+    let folder = Folder::new();
+    folder.import_frames("in", &ragged(701));
+    run(&folder, 1, "one", &format!("--threads 1 {LENNARD_JONES}"));
+    let one = folder.path("one.h5");
+    assert_eq!(statuses(&one), [0; 701]);
+    for (ranks, how) in [
+        (2, "--aggregate off"),
+        (3, "--aggregate 1 --checkpoint-interval 0.001"),
+        (4, "--aggregate 2"),
+        (4, "--aggregate 3 --io independent"),
+    ] {
+        // First some of the frames, which tell what the others will cost.
+        let arguments = format!("--threads 1 {how} {LENNARD_JONES}");
+        run(&folder, 2, "r", &format!("--frames 3::5 {arguments}"));
+        run(&folder, ranks, "r", &arguments);
+        assert_same(&folder.path("r.h5"), &one);
+        // Then all of them again, whose costs are known one by one.
+        let by_rank = run(&folder, ranks, "r", &format!("--overwrite {arguments}"));
+        assert_eq!(by_rank.iter().sum::<u64>(), 701, "{how}");
+        assert_same(&folder.path("r.h5"), &one);
+        std::fs::remove_file(folder.path("r.h5")).unwrap();
     }
 }

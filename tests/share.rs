@@ -6,6 +6,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use framewise::domain::frame::{Frame, FrameBlock};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::folder::{Folder, perturbed};
@@ -26,10 +27,32 @@ fn history(folder: &Folder) -> Vec<Value> {
     status["runs"].as_array().unwrap().clone()
 }
 
+/// The same frames, every tenth with three atoms for one.
+fn ragged(equal: &FrameBlock) -> FrameBlock {
+    let mut frames = FrameBlock::default();
+    for i in 0..equal.len() {
+        let frame = equal.frame(i);
+        let atoms = if i % 10 == 7 { 3 } else { 1 };
+        let [x, y, z] = frame.positions[0];
+        let positions: Vec<_> = (0..atoms).map(|k| [x + 2.0 * f64::from(k), y, z]).collect();
+        let more = Frame {
+            species: &vec![frame.species[0]; positions.len()],
+            positions: &positions,
+            cell: frame.cell,
+        };
+        frames.push(i as u64, more);
+    }
+    frames
+}
+
 /// An input, and what one job makes of it.
 fn prepared(frames: usize) -> Folder {
+    prepared_of(&perturbed("argon_small_cell.xyz", frames, 4))
+}
+
+fn prepared_of(frames: &FrameBlock) -> Folder {
     let folder = Folder::new();
-    folder.import_frames("in", &perturbed("argon_small_cell.xyz", frames, 4));
+    folder.import_frames("in", frames);
     let whole = format!("run in.h5 -o whole.h5 --metrics whole.json {LONG}");
     folder.on(2, &whole).expect(0);
     folder
@@ -51,7 +74,7 @@ fn nothing_is_left_over(folder: &Folder) {
 
 #[test]
 fn three_jobs_compute_every_frame_once_and_leave_the_bytes_of_one() {
-    let folder = prepared(500);
+    let folder = prepared_of(&ragged(&perturbed("argon_small_cell.xyz", 500, 4)));
     // All of them find no file: one creates it, the others wait.
     let jobs: Vec<_> = (1..=3)
         .map(|n| job(&folder, n, &format!("--metrics m{n}.json")).start())
@@ -301,7 +324,7 @@ fn frames_that_fail_in_one_job_count_in_all() {
 fn a_shared_result_is_committed_as_seldom_as_another() {
     let folder = Folder::new();
     folder.import_frames("in", &perturbed("argon_small_cell.xyz", 400, 4));
-    let job = "run in.h5 -o r.h5 --share --metrics m.json -c null -t 2";
+    let job = "run in.h5 -o r.h5 --share --metrics m.json -c null -t 2 --oversubscribe";
     folder.on(2, job).expect(0);
     let commits = number(&folder, "m.json", "commits");
     assert!(commits < 40, "{commits} commits");

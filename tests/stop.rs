@@ -158,7 +158,7 @@ fn a_second_signal_ends_it_at_once() {
     let command = format!("run in.h5 -o r.h5 -v {LONG}");
     for ranks in [1, 2] {
         let mut run = folder.on(ranks, &command).start();
-        run.wait_for(" share frames=");
+        run.wait_for(" workers threads=");
         std::thread::sleep(Duration::from_millis(300));
         let rank = run.ranks()[0];
         send(rank, Signal::TERM);

@@ -289,6 +289,51 @@ fn results_do_not_depend_on_the_frames_before() {
 }
 
 #[test]
+fn results_do_not_depend_on_which_elements_came_before() {
+    // More lists of elements than are kept, in orders that throw out each of them, and failures in between.
+    let halogens = [9, 17, 35, 53].map(|z| Owned::new(&[1, z], &[[0.0; 3], [0.1, 0.2, 1.3]]));
+    let turned = halogens.clone().map(|o| {
+        Owned::new(
+            &[o.species[1], o.species[0]],
+            &[o.positions[1], o.positions[0]],
+        )
+    });
+    let mut frames: Vec<_> = halogens.into_iter().chain(turned).collect();
+    frames.push(water());
+    frames.push(Owned::new(
+        &[1, 8, 1],
+        &[[0.95, 0.1, 0.0], [0.0; 3], [-0.3, 0.92, 0.05]],
+    ));
+    frames.push(Owned::new(&[8, 8], &[[0.0; 3]; 2]));
+    let open = frames.len();
+    frames.extend(read_xyz("periodic_gfn1.xyz"));
+    for method in ["gfn2", "gfn1"] {
+        let frames = &frames[..if method == "gfn1" { frames.len() } else { open }];
+        let evaluate = |calculator: &mut dyn Calculator, n: usize| {
+            evaluate(calculator, &frames[n]).map(|c| c.bits())
+        };
+        let fresh: Vec<_> = (0..frames.len())
+            .map(|n| evaluate(&mut *calculator(&[("method", method)]), n))
+            .collect();
+        let mut one = calculator(&[("method", method)]);
+        for step in 0..8 * frames.len() {
+            let n = [
+                step,
+                step * step,
+                7 * step + 3,
+                frames.len() - 1 - step % frames.len(),
+            ][step / frames.len() % 4]
+                % frames.len();
+            assert_eq!(
+                evaluate(&mut *one, n),
+                fresh[n],
+                "{method} frame {n} at step {step}"
+            );
+        }
+    }
+}
+
+#[test]
 fn workers_at_the_same_time_give_the_bytes_of_a_serial_run() {
     let mut frames = read_xyz("water6.xyz");
     frames.truncate(3);

@@ -1,9 +1,11 @@
 //! Batch systems: which job this is, and whether another one is over.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+
+use crate::adapters::environment;
 
 /// A batch system whose jobs can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +121,7 @@ fn lsf(text: &str) -> Option<bool> {
 
 /// Whether the command succeeded and what it said; `None` when it is missing or does not answer.
 fn ask(command: &str, arguments: &[&str]) -> Option<(bool, String)> {
-    let mut child = Command::new(command)
+    let mut child = environment::command(command)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -1,14 +1,16 @@
 //! What can be learnt about this machine without MPI.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+
+use crate::adapters::environment;
 
 /// The first `mpiexec` on PATH and the first line of its `--version`.
 pub fn launcher() -> Option<(PathBuf, String)> {
     let path = std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join("mpiexec"))
         .find(|path| path.is_file())?;
-    let output = Command::new(&path)
+    let output = environment::command(&path)
         .arg("--version")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
@@ -22,6 +24,18 @@ pub fn launcher() -> Option<(PathBuf, String)> {
         .trim()
         .to_owned();
     Some((path, version))
+}
+
+/// The processor as the kernel calls it, and the cores this process may use.
+pub fn processor() -> String {
+    let about = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = about
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let model = model.map_or("unknown", |rest| {
+        rest.trim_start_matches([':', '\t', ' ']).trim()
+    });
+    format!("{model}, {} cores", super::cores::Given::find().count())
 }
 
 /// A file system.

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use super::{calculators, doctor, evaluate, export, import, run, status, verify};
+use super::{bench, calculators, doctor, evaluate, export, import, run, status, verify};
 
 /// Evaluates every frame of a trajectory with a calculator, on any number of MPI ranks, into one HDF5 file
 #[derive(Debug, Parser)]
@@ -42,6 +42,8 @@ pub enum Verb {
     Verify(verify::VerifyArgs),
     /// Write completed frames with energy, forces and stress as extended XYZ
     Export(export::ExportArgs),
+    /// Measure this machine and say which settings to use
+    Bench(bench::BenchArgs),
     /// Calculators, their parameters, and whether this build and machine have them
     Calculators(calculators::CalculatorsArgs),
     /// Look at MPI, HDF5, file system, threads: what is wrong and how to mend it

@@ -6,14 +6,19 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::adapters::calculators;
+use crate::adapters::cores::Given;
+use crate::adapters::environment;
+use crate::adapters::file_system::{self, Kind};
 use crate::adapters::hdf5::ffi::library_version as hdf5_version;
 use crate::adapters::machine;
 use crate::adapters::mpi;
 use crate::domain::calculator::Availability;
 use crate::domain::error::Result;
+use crate::planning::cores::portions;
+use crate::planning::frame_set::FrameSet;
 
 use super::output::{print, print_json};
-use super::table::table;
+use super::table::{plural, table};
 
 /// Look at MPI, HDF5, file system, threads: what is wrong and how to mend it
 #[derive(Clone, Debug, clap::Args)]
@@ -147,23 +152,49 @@ fn hdf5_finding() -> Finding {
     good("HDF5", format!("{major}.{minor}.{patch}, parallel"))
 }
 
+/// What `run` would find here as the only rank.
 fn cores_finding() -> Finding {
-    let usable = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    good("cores", format!("{usable} usable by this process"))
+    let given = Given::find();
+    let portion = portions(&[given.berth(None)], false).remove(0);
+    let mut text = format!(
+        "{} usable by this process of {} in the machine",
+        given.count(),
+        given.online
+    );
+    if !given.cores.is_empty() && given.cores.len() < given.online {
+        let mut sorted = given.cores.clone();
+        sorted.sort_unstable();
+        let bound: FrameSet = sorted.iter().map(|c| *c as u64..*c as u64 + 1).collect();
+        let ranges = bound.runs().iter().map(|r| match r.end - r.start {
+            1 => r.start.to_string(),
+            _ => format!("{}-{}", r.start, r.end - 1),
+        });
+        let ranges: Vec<_> = ranges.collect();
+        text += &format!(", bound to {}", ranges.join(","));
+    }
+    if let Some((quota, group)) = &given.quota {
+        text += &format!(
+            ", processor time of {quota:.1} of them ({})",
+            group.display()
+        );
+    }
+    text += &format!(
+        "; run takes {} on one rank",
+        plural(portion.workers as u64, "worker")
+    );
+    good("cores", text)
 }
 
 fn threads_finding() -> Finding {
-    match std::env::var("OMP_NUM_THREADS")
-        .ok()
-        .and_then(|v| v.parse::<usize>().ok())
-    {
-        Some(n) if n > 1 => note(
+    match environment::engine_threads() {
+        Some((name, threads)) => note(
             "threads",
             format!(
-                "OMP_NUM_THREADS={n}: each rank and worker may start {n} threads; set it to 1 unless there are cores for them"
+                "{name}={threads}: each worker's engine may start {threads} threads, and workers are not kept on cores of their own; set it to 1 \
+                 unless there are cores for them, or give fewer --threads"
             ),
         ),
-        _ => good("threads", "one OpenMP thread per worker".into()),
+        None => good("threads", "one thread per engine and worker".into()),
     }
 }
 
@@ -186,18 +217,19 @@ fn folder_findings(folder: &Path) -> Vec<Finding> {
             disk.free as f64 * 1e-9
         ),
     )];
-    if disk.kind == "nfs" {
-        findings.push(note(
-            "file system",
-            "MPI-IO on NFS is slow and needs its mount option noac for several nodes; prefer a parallel file system".into(),
-        ));
-    }
-    if disk.kind == "tmpfs" {
-        findings.push(note(
-            "file system",
-            "tmpfs is memory: results do not survive a reboot".into(),
-        ));
-    }
+    let kind = Kind::of(folder).unwrap_or(Kind::Unknown);
+    findings.extend(kind.advice().map(|text| note("file system", text.into())));
+    let hints = kind.hints().into_iter();
+    let hints = hints.map(|hint| format!("{}={} ({})", hint.key, hint.value, hint.why));
+    findings.push(good(
+        "MPI-IO hints",
+        format!(
+            "for {}: {}; --hint K=V wins; {}",
+            kind.name(),
+            hints.collect::<Vec<_>>().join(", "),
+            file_system::heeded_by(&mpi::library_version())
+        ),
+    ));
     match machine::can_write(folder) {
         Ok(()) => findings.push(good("folder", format!("{shown} can be written"))),
         Err(e) => findings.push(wrong("folder", format!("{shown} cannot be written: {e}"))),

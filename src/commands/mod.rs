@@ -1,5 +1,6 @@
 //! Top floor: one file per verb. Each owns its arguments.
 
+pub mod bench;
 pub mod calculators;
 pub mod cli;
 pub mod doctor;
@@ -38,6 +39,8 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => return run::launch::execute(args, &cli.talk),
         // The other end of a pipe listens, and nobody else.
         Verb::Evaluate(args) => return evaluate::execute(args),
+        // Some of it is for all ranks, some for one.
+        Verb::Bench(args) => bench::execute(args, &cli.talk),
         verb => {
             if let Some(code) = run::launch::refuse_company() {
                 return code;
@@ -50,7 +53,7 @@ pub fn main() -> ExitCode {
                 Verb::Verify(args) => verify::execute(args),
                 Verb::Calculators(args) => calculators::execute(args),
                 Verb::Doctor(args) => doctor::execute(args),
-                Verb::Run(_) | Verb::Evaluate(_) => unreachable!("handled above"),
+                Verb::Run(_) | Verb::Evaluate(_) | Verb::Bench(_) => unreachable!("handled above"),
             }
         }
     };

@@ -92,7 +92,7 @@ fn json(found: &Findings, args: &VerifyArgs) -> serde_json::Value {
     let wrong = found
         .wrong
         .iter()
-        .map(|(frame, why)| json!({"frame": frame, "reason": why}));
+        .map(|(frame, why)| json!({"frame": frame, "reason": why.to_string()}));
     json!({
         "result": args.result.display().to_string(),
         "completed": found.completed,

@@ -59,6 +59,13 @@ pub trait Factory: Send + Sync {
     /// A new calculator for the calling thread.
     fn build(&self) -> Result<Box<dyn Calculator>, String>;
 
+    /// How much an atom adds to the size of a frame, by which costs are estimated: 1, or its number of orbitals where they
+    /// decide.
+    fn size_of(&self, species: u8) -> u8 {
+        let _ = species;
+        1
+    }
+
     /// Complains about species this calculator cannot treat, before anything is computed or created.
     /// `species` holds each atomic number once.
     fn check_species(&self, species: &[u8]) -> Result<(), String> {

@@ -44,8 +44,19 @@ pub struct Batch {
 impl Batch {
     /// Forgets results, keeps frames and memory.
     pub fn clear_results(&mut self) {
-        self.energies.clear();
+        self.clear_all_but_forces();
         self.forces.clear();
+    }
+
+    /// Forgets results and makes room for those of all frames. The forces that were there stay: they mean nothing until
+    /// their frame is evaluated, and to write zeros over all of them here would take as long as a cheap calculator.
+    pub fn begin_results(&mut self) {
+        self.clear_all_but_forces();
+        self.forces.resize(self.block.positions.len(), [0.0; 3]);
+    }
+
+    fn clear_all_but_forces(&mut self) {
+        self.energies.clear();
         self.stresses.clear();
         self.outcomes.clear();
         self.messages.clear();

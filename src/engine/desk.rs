@@ -6,7 +6,12 @@ use std::time::{Duration, Instant};
 
 use crate::domain::calculator::Factory;
 use crate::domain::error::{Error, Result};
+use crate::planning::cost::{Experience, SizeLaw, Sizes};
+use crate::planning::deal::Account;
 use crate::planning::frame_set::FrameSet;
+use crate::planning::pace::{self, Rate};
+use crate::planning::plan::Plan;
+use crate::planning::queue::Queue;
 use crate::planning::status::Status;
 
 use super::batch::Batch;
@@ -17,13 +22,13 @@ use super::ports::{Source, Trouble};
 use super::settings::Settings;
 use super::summary::RankSummary;
 
-/// Time a batch should keep a worker busy, where frames are short enough.
-const BATCH_SECONDS: f64 = 0.02;
 /// Largest batch in bytes: a few of them make up the memory of a round.
 const BATCH_BYTES: u64 = 4 << 20;
 /// Frames and results gathered before a commit is worth its while, however short the frames: without it memory would
 /// fill up to its bound. Also how far workers are supplied beyond the next batch.
-const ROUND_BYTES: u64 = 16 << 20;
+const ROUND_BYTES: u64 = 8 << 20;
+/// A file system that takes longer than this to sync a few bytes has a latency that is worth memory.
+const LATENCY: Duration = Duration::from_millis(20);
 /// Commits for the sake of memory alone are at least so many times as far apart as the last one took.
 const COMMIT_SPACING: u32 = 2;
 
@@ -32,18 +37,36 @@ pub(super) struct Desk<'a> {
     pub settings: &'a Settings,
     pub source: &'a mut dyn Source,
     pub pool: Option<Pool>,
-    pub pending: FrameSet,
-    /// Suspects, computed after `pending` and all that the other ranks have; see [`Settings::suspects`].
+    /// What `queue` speaks of: the plan of all ranks, or this rank's suspects.
+    pub plan: Plan,
+    pub queue: Queue,
+    /// Suspects, computed after `queue` and all that the other ranks have; see [`Settings::suspects`].
     pub later: VecDeque<FrameSet>,
     /// Suspects are being computed: one at a time, each committed before the next.
     pub careful: bool,
     pub ready: Ready,
     pub spare: Vec<Batch>,
-    pub batch_frames: u64,
     /// Frames of the size last read that make up the largest batch.
     pub most_frames: u64,
-    pub seconds_per_frame: Option<f64>,
+    /// Most frames of the next batch: it grows step by step.
+    pub batch_frames: u64,
+    /// For the size of the next batch.
+    pub quick: Rate,
+    /// For what is left.
+    pub steady: Rate,
+    /// What frames of each size have taken here, where they differ.
+    pub experience: Experience,
+    /// How much an atom of each element adds to the size of a frame.
+    sizes: [u8; 256],
     pub last_commit: Duration,
+    /// What was computed has to be written before more is handed out.
+    held: bool,
+    /// When it was last looked whether workers wait for the disk.
+    looked: Instant,
+    /// All workers had to wait for the last commit: the next one comes as soon as a round is full.
+    pub behind: bool,
+    /// Bytes of results that make up a round.
+    round: u64,
     /// Longest frame that was finished.
     pub longest: f32,
     /// Bytes of what is being committed.
@@ -55,19 +78,22 @@ pub(super) struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    /// A desk with running workers; if they cannot be started, with an error for the others to hear of.
+    /// A desk with running workers and nothing to do; if they cannot be started, with an error for the others to hear of.
     pub(super) fn new(
         settings: &'a Settings,
         factory: &Arc<dyn Factory>,
         journal: &Arc<dyn Journal>,
-        share: FrameSet,
         source: &'a mut dyn Source,
     ) -> Self {
-        let (pool, error) =
-            match Pool::start(Arc::clone(factory), settings.threads, Arc::clone(journal)) {
-                Ok(pool) => (Some(pool), None),
-                Err(error) => (None, Some((Trouble::Ending, error))),
-            };
+        let (pool, error) = match Pool::start(
+            Arc::clone(factory),
+            settings.threads,
+            Arc::clone(journal),
+            settings.on_start.clone(),
+        ) {
+            Ok(pool) => (Some(pool), None),
+            Err(error) => (None, Some((Trouble::Ending, error))),
+        };
         let summary = RankSummary {
             threads: settings.threads,
             ..RankSummary::default()
@@ -76,15 +102,23 @@ impl<'a> Desk<'a> {
             settings,
             source,
             pool,
-            pending: share,
+            plan: Plan::even(FrameSet::empty()),
+            queue: Queue::default(),
             later: settings.suspects.iter().cloned().collect(),
             careful: false,
             ready: Ready::default(),
             spare: Vec::new(),
-            batch_frames: 1,
             most_frames: u64::MAX,
-            seconds_per_frame: None,
+            batch_frames: 1,
+            quick: Rate::quick(),
+            steady: Rate::steady(),
+            experience: settings.experience.clone(),
+            sizes: std::array::from_fn(|z| factory.size_of(z as u8)),
             last_commit: Duration::ZERO,
+            held: false,
+            looked: Instant::now(),
+            behind: false,
+            round: ROUND_BYTES,
             longest: 0.0,
             committing: 0,
             stopping: false,
@@ -114,8 +148,8 @@ impl<'a> Desk<'a> {
             return Ok(());
         };
         let mut received = pool.receive(patience)?;
-        while let Some((_, batch)) = received {
-            self.collect(batch);
+        while let Some((weight, batch)) = received {
+            self.collect(batch, weight);
             self.feed()?;
             // Workers that bring batches without pause must not keep the rank from the agreements.
             if Instant::now() >= end {
@@ -127,7 +161,8 @@ impl<'a> Desk<'a> {
         self.give_up_overdue()
     }
 
-    fn collect(&mut self, mut batch: Batch) {
+    /// Takes what a worker brings; it was expected to cost `weight`.
+    fn collect(&mut self, mut batch: Batch, weight: f64) {
         let evaluated = batch.evaluated() as u64;
         let seconds: f64 = batch.outcomes.iter().map(|o| f64::from(o.seconds)).sum();
         self.summary.compute += seconds;
@@ -135,36 +170,85 @@ impl<'a> Desk<'a> {
         self.longest = longest.fold(self.longest, f32::max);
         self.evaluated += evaluated;
         if evaluated > 0 {
-            let mean = seconds / evaluated as f64;
-            // Follow a change of cost within a few batches.
-            let smooth = self
-                .seconds_per_frame
-                .map_or(mean, |old| 0.5 * (old + mean));
-            self.seconds_per_frame = Some(smooth);
-            let wanted = (BATCH_SECONDS / smooth.max(1e-9)) as u64;
-            let most = self.most_frames.min(self.batch_frames.saturating_mul(8));
-            self.batch_frames = wanted.clamp(1, most);
+            let weight = weight * evaluated as f64 / batch.block.len().max(1) as f64;
+            // A frame that was given up says nothing of the others.
+            if weight > 0.0 {
+                self.quick.add(seconds, weight);
+                self.steady.add(seconds, weight);
+            }
+            // Growing step by step: a first frame of cheap ones says little about the next thousand.
+            let grown = self.batch_frames.max(evaluated).saturating_mul(8);
+            self.batch_frames = grown.clamp(1, self.most_frames);
+        }
+        if self.plan.is_sized() {
+            for (i, outcome) in batch.outcomes.iter().enumerate() {
+                let atoms = batch.block.frame(i).species.iter();
+                let size = atoms.map(|z| u64::from(self.sizes[usize::from(*z)])).sum();
+                self.experience.add(size, f64::from(outcome.seconds));
+            }
         }
         batch.trim();
         self.ready.add(batch);
     }
 
-    /// Memory of frames and results, counting the copy that a commit makes.
+    /// Weighs frames anew by what all ranks have seen.
+    pub(super) fn learn(&mut self, seen: &Experience) {
+        let factor = self.plan.learn(seen);
+        self.quick.rescale(factor);
+        self.steady.rescale(factor);
+        if let Some(pool) = &mut self.pool {
+            pool.rescale(factor);
+        }
+    }
+
+    /// Memory of frames and results, counting the copy that a commit makes of one slab after the other.
     fn bytes(&self) -> u64 {
         let in_hand = self.pool.as_ref().map_or(0, Pool::bytes_in_hand);
-        2 * (self.ready.bytes() + self.committing) + in_hand
+        let waiting = self.ready.bytes() + self.committing;
+        waiting + waiting.min(2 * self.settings.slab) + in_hand
     }
 
     /// Whether enough waits for a commit, `since` after the last one.
     pub(super) fn round_is_full(&self, since: Duration) -> bool {
         let spaced = since > COMMIT_SPACING * self.last_commit;
-        self.ready.bytes() > ROUND_BYTES && (spaced || self.disk_is_behind())
+        self.ready.bytes() > self.round && (spaced || self.behind || self.disk_is_behind())
     }
 
-    /// Whether two rounds wait: frames are computed faster than they are written, and gathering more would only
-    /// take memory.
+    /// Whether there are two rounds, one that waits and one that is being written: frames are computed faster than they
+    /// are written, and gathering more would only take memory.
     fn disk_is_behind(&self) -> bool {
-        self.ready.bytes() > 2 * ROUND_BYTES
+        self.ready.bytes() + self.committing > 2 * self.round
+    }
+
+    /// Does something with the disk, during which nobody is served, and serves.
+    pub(super) fn at_the_disk<T>(&mut self, act: impl FnOnce() -> T) -> T {
+        self.note_waits(self.held);
+        let done = act();
+        self.note_waits(true);
+        self.work(Duration::ZERO);
+        done
+    }
+
+    /// Adds up what workers have waited since the last look, if it was for the disk.
+    fn note_waits(&mut self, for_the_disk: bool) {
+        let since = std::mem::replace(&mut self.looked, Instant::now());
+        if for_the_disk
+            && !self.queue.is_empty()
+            && !self.careful
+            && let Some(pool) = &self.pool
+        {
+            self.summary.held += pool.idle_since(since);
+            self.behind |= self.committing > 0 && pool.is_idle();
+        }
+    }
+
+    /// After a commit that took `whole`, its states `states` of it. States are a few bytes: where these take long, any
+    /// number of bytes does, and larger rounds make it rarer.
+    pub(super) fn adapt_round(&mut self, whole: Duration, states: Duration) {
+        if self.behind && states > LATENCY && 3 * states > whole {
+            let most = self.settings.max_memory / 16;
+            self.round = (2 * self.round).min(most).max(self.round);
+        }
     }
 
     pub(super) fn memory_is_full(&self) -> bool {
@@ -173,50 +257,70 @@ impl<'a> Desk<'a> {
 
     /// Hands out batches until every worker has enough for the time a commit takes, or memory is full.
     fn feed(&mut self) -> Result<()> {
+        self.note_waits(self.held);
         while self.wants_feeding() {
-            let most = if self.careful { 1 } else { self.batch_frames };
-            let frames = self.pending.split_front(most);
-            self.hand_out(frames)?;
+            let places = self.next_places();
+            self.hand_out(places)?;
         }
+        self.held = self.is_held();
         Ok(())
+    }
+
+    fn next_places(&mut self) -> FrameSet {
+        let rate = self.quick.seconds_per_weight();
+        let threads = self.settings.threads.max(1) as f64;
+        let (most, weight) = match rate {
+            _ if self.careful => (1, 0.0),
+            None => (1, 0.0),
+            Some(rate) => {
+                let left = self.queue.weight() * rate / threads;
+                let weight = pace::batch_seconds(left) / rate;
+                self.queue.level(weight);
+                (self.batch_frames, weight)
+            }
+        };
+        self.queue.next(most, weight, self.plan.weights())
     }
 
     fn wants_feeding(&self) -> bool {
         let Some(pool) = &self.pool else { return false };
-        if self.stopping || self.error.is_some() || self.pending.is_empty() {
-            return false;
-        }
-        if self.disk_is_behind() {
+        if self.stopping || self.error.is_some() || self.queue.is_empty() {
             return false;
         }
         let nothing_in_hand = pool.batches_in_hand() == 0 && self.ready.is_empty();
         if self.careful {
             return nothing_in_hand && self.committing == 0;
         }
-        if self.bytes() > self.settings.max_memory && !nothing_in_hand {
+        if self.is_held() && !nothing_in_hand {
             return false;
         }
-        let batch_seconds = self.seconds_per_frame.unwrap_or(1.0) * self.batch_frames as f64;
-        let during_commit = (self.last_commit.as_secs_f64() / batch_seconds.max(1e-3)).min(1e4);
         let least = 2 * pool.threads();
-        let depth = least + pool.threads() * during_commit as usize;
-        let most = if pool.bytes_in_hand() < ROUND_BYTES {
-            depth
-        } else {
-            least
-        };
-        pool.batches_in_hand() < most
+        if pool.batches_in_hand() < least {
+            return true;
+        }
+        let supply = pace::supply(self.last_commit.as_secs_f64()) * pool.threads() as f64;
+        let rate = self.quick.seconds_per_weight();
+        let enough = rate.is_none_or(|rate| pool.weight_in_hand() * rate >= supply);
+        !enough && pool.bytes_in_hand() < self.round
     }
 
-    fn hand_out(&mut self, frames: FrameSet) -> Result<()> {
+    /// Whether what has been computed has to be written before more is handed out.
+    fn is_held(&self) -> bool {
+        self.disk_is_behind() || self.bytes() > self.settings.max_memory
+    }
+
+    fn hand_out(&mut self, places: FrameSet) -> Result<()> {
+        let frames = self.plan.frames_at(&places);
         let mut batch = self.read(&frames)?;
         // Frames may be larger than those that set the batch size: keep batches within bounds from now on.
         let limit = BATCH_BYTES.min(self.settings.max_memory / 16).max(1);
         self.most_frames = (frames.len() * limit / batch.bytes_needed().max(1)).max(1);
         self.batch_frames = self.batch_frames.min(self.most_frames);
         batch.reserve_results();
+        let weights = self.plan.weights();
+        let weight = places.runs().iter().map(|run| weights.of(run)).sum();
         if let Some(pool) = &mut self.pool {
-            pool.submit(frames, batch);
+            pool.submit(places, weight, batch);
         }
         Ok(())
     }
@@ -234,19 +338,97 @@ impl<'a> Desk<'a> {
             return Ok(());
         };
         for overdue in pool.give_up_overdue(limit)? {
-            let runs = self.pending.runs().iter().chain(overdue.others.runs());
-            self.pending = runs.cloned().collect();
-            let frame = FrameSet::from_runs(vec![overdue.frame..overdue.frame + 1]);
-            let mut batch = self.read(&frame)?;
+            let places = FrameSet::union([&self.queue.places(), &overdue.others]);
+            self.queue = Queue::new(places, self.plan.weights());
+            let place = FrameSet::from_runs(vec![overdue.frame..overdue.frame + 1]);
+            let mut batch = self.read(&self.plan.frames_at(&place))?;
             batch.clear_results();
             let message = format!(
                 "took longer than --frame-timeout ({} s)",
                 limit.as_secs_f64()
             );
             batch.push_failure(Status::Failed, limit.as_secs_f32(), message);
-            self.collect(batch);
+            // What it would have cost is not known.
+            self.collect(batch, 0.0);
         }
         Ok(())
+    }
+
+    /// The sizes of `frames`, none of them where all have the same atoms.
+    pub(super) fn sizes_of(&mut self, frames: &FrameSet, law: &SizeLaw) -> Result<Sizes> {
+        let (source, sizes) = (&mut self.source, &self.sizes);
+        Sizes::fill(frames.len(), law, |each| {
+            source.sizes(frames, sizes, &mut |size| each(size, 1.0))
+        })
+    }
+
+    /// From now on this rank computes the frames at `places` of `plan`, whose units of weight may be others.
+    pub(super) fn begin(&mut self, plan: Plan, places: FrameSet) {
+        self.plan = plan;
+        (self.quick, self.steady) = (Rate::quick(), Rate::steady());
+        self.take(places);
+    }
+
+    /// From now on this rank computes the frames at `places` of the plan that it has.
+    pub(super) fn take(&mut self, places: FrameSet) {
+        self.queue = Queue::new(places, self.plan.weights());
+    }
+
+    /// Takes back what no worker has begun, for the ranks to deal again. Short batches stay: the workers go on meanwhile.
+    pub(super) fn account(&mut self) -> Account {
+        let mut left = vec![self.queue.places()];
+        let rate = self.rate();
+        let threads = self.settings.threads.max(1) as f64;
+        if let Some(pool) = &mut self.pool {
+            let (waiting, _) = pool.seconds_in_hand(rate);
+            let leave = if is_short(waiting / threads) {
+                pool.waiting()
+            } else {
+                0
+            };
+            self.spare.extend(pool.recall(leave, &mut left));
+        }
+        let left = FrameSet::union(&left);
+        self.queue = Queue::new(left.clone(), self.plan.weights());
+        let in_hand = self
+            .pool
+            .as_ref()
+            .map_or(0.0, |p| p.seconds_in_hand(rate).1);
+        Account {
+            left,
+            in_hand: in_hand / threads,
+            rate: rate / threads,
+        }
+    }
+
+    /// Seconds per weight of one worker; before anything is known, what the first frame has taken so far.
+    fn rate(&self) -> f64 {
+        let in_hand = || {
+            let longest = self.pool.as_ref().map(Pool::longest_in_hand);
+            longest.unwrap_or_default().as_secs_f64() / self.plan.weights().mean().max(1e-9)
+        };
+        self.steady.seconds_per_weight().unwrap_or_else(in_hand)
+    }
+
+    /// Seconds until the workers have nothing to do, and how many of them are not begun.
+    pub(super) fn left(&self) -> (f64, f64) {
+        let rate = self.rate();
+        let threads = self.settings.threads.max(1) as f64;
+        let (waiting, in_hand) = self
+            .pool
+            .as_ref()
+            .map_or((0.0, 0.0), |p| p.seconds_in_hand(rate));
+        if self.stopping || self.careful {
+            return (in_hand / threads, 0.0);
+        }
+        let queued = self.queue.weight() * rate;
+        let recalled = if is_short(waiting / threads) {
+            0.0
+        } else {
+            waiting
+        };
+        let movable = queued + recalled;
+        ((queued + in_hand) / threads, movable / threads)
     }
 
     /// Goes on to the next suspects; false when there are no more, on all ranks at the same time.
@@ -254,14 +436,15 @@ impl<'a> Desk<'a> {
         let Some(suspects) = self.later.pop_front() else {
             return false;
         };
-        self.pending = suspects;
+        let all = FrameSet::all(suspects.len());
+        self.begin(Plan::even(suspects), all);
         self.careful = true;
         true
     }
 
     /// Drops everything at hand: the frames are another job's now.
     pub(super) fn forget(&mut self) {
-        self.pending = FrameSet::empty();
+        self.queue = Queue::default();
         if let Some(pool) = &mut self.pool {
             pool.forget();
         }
@@ -279,6 +462,11 @@ impl<'a> Desk<'a> {
 
     pub(super) fn busy(&self) -> bool {
         let in_hand = self.pool.as_ref().map_or(0, Pool::batches_in_hand);
-        in_hand > 0 || !(self.pending.is_empty() || self.stopping || self.error.is_some())
+        in_hand > 0 || !(self.queue.is_empty() || self.stopping || self.error.is_some())
     }
+}
+
+/// Whether workers keep the `seconds` of work that wait for each of them when the ranks deal again: not worth recalling.
+fn is_short(seconds: f64) -> bool {
+    seconds < 0.1
 }

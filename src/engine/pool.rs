@@ -11,15 +11,17 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use crate::domain::calculator::Factory;
 use crate::domain::error::{Error, Result};
 use crate::planning::frame_set::FrameSet;
+use crate::planning::pace;
 
 use super::batch::Batch;
 use super::journal::Journal;
+use super::settings::OnStart;
 use super::worker::{Event, View, Worker};
 
 /// Fortran engines put large arrays on the stack; only what is touched costs memory.
 pub const STACK_BYTES: usize = 64 << 20;
 
-/// A frame that took too long, and the other frames of its batch, which have to be evaluated again.
+/// A frame that took too long, and the other frames of its batch, which have to be evaluated again, by place in the plan.
 pub struct Overdue {
     /// The frame.
     pub frame: u64,
@@ -27,10 +29,19 @@ pub struct Overdue {
     pub others: FrameSet,
 }
 
+/// A batch that a worker has or will have.
+struct InHand {
+    /// Its frames, by place in the plan.
+    places: FrameSet,
+    weight: f64,
+    bytes: u64,
+}
+
 /// Worker threads. Dropping the pool asks them to leave and does not wait.
 pub struct Pool {
     factory: Arc<dyn Factory>,
     journal: Arc<dyn Journal>,
+    on_start: Option<OnStart>,
     jobs: Option<Sender<Batch>>,
     jobs_end: Receiver<Batch>,
     events: Receiver<Event>,
@@ -38,7 +49,10 @@ pub struct Pool {
     views: Vec<Arc<View>>,
     stop: Arc<AtomicBool>,
     origin: Instant,
-    in_hand: BTreeMap<u64, (FrameSet, u64)>,
+    in_hand: BTreeMap<u64, InHand>,
+    /// Sums over `in_hand`.
+    bytes: u64,
+    weight: f64,
     next_number: u64,
 }
 
@@ -48,12 +62,14 @@ impl Pool {
         factory: Arc<dyn Factory>,
         threads: usize,
         journal: Arc<dyn Journal>,
+        on_start: Option<OnStart>,
     ) -> Result<Self> {
         let (jobs, jobs_end) = unbounded();
         let (events_end, events) = unbounded();
         let mut pool = Self {
             factory,
             journal,
+            on_start,
             jobs: Some(jobs),
             jobs_end,
             events,
@@ -62,19 +78,25 @@ impl Pool {
             stop: Arc::default(),
             origin: Instant::now(),
             in_hand: BTreeMap::new(),
+            bytes: 0,
+            weight: 0.0,
             next_number: 0,
         };
-        for _ in 0..threads {
-            pool.spawn()?;
+        for number in 0..threads {
+            let view = pool.spawn(number)?;
+            pool.views.push(view);
         }
         Ok(pool)
     }
 
-    fn spawn(&mut self) -> Result<()> {
+    /// Starts worker `number`.
+    fn spawn(&self, number: usize) -> Result<Arc<View>> {
         let view = Arc::<View>::default();
         let worker = Worker {
             factory: Arc::clone(&self.factory),
             journal: Arc::clone(&self.journal),
+            number,
+            on_start: self.on_start.clone(),
             jobs: self.jobs_end.clone(),
             events: self.events_end.clone(),
             view: Arc::clone(&view),
@@ -82,12 +104,11 @@ impl Pool {
             origin: self.origin,
         };
         thread::Builder::new()
-            .name(format!("worker-{}", self.views.len()))
+            .name(format!("worker-{number}"))
             .stack_size(STACK_BYTES)
             .spawn(move || worker.work())
             .map_err(|e| Error::failure(format!("cannot start a worker thread: {e}")))?;
-        self.views.push(view);
-        Ok(())
+        Ok(view)
     }
 
     /// Number of workers.
@@ -100,36 +121,127 @@ impl Pool {
         self.in_hand.len()
     }
 
-    /// Memory of the batches handed out, in bytes.
-    pub fn bytes_in_hand(&self) -> u64 {
-        self.in_hand.values().map(|(_, bytes)| bytes).sum()
+    /// Whether every batch has been evaluated, although not all of them may have been received.
+    pub fn is_idle(&self) -> bool {
+        self.events.len() >= self.in_hand.len()
     }
 
-    /// Hands out a batch of `frames`.
-    pub fn submit(&mut self, frames: FrameSet, mut batch: Batch) {
+    /// Seconds, all workers together, in which those that have nothing to do now had nothing to do since `look`.
+    pub fn idle_since(&self, look: Instant) -> f64 {
+        let now = self.origin.elapsed().as_nanos() as u64;
+        let look = look.saturating_duration_since(self.origin).as_nanos() as u64;
+        let idle = self.views.iter().map(|v| v.idle.load(Ordering::Relaxed));
+        let waits = idle.filter(|since| *since > 0);
+        waits
+            .map(|since| now.saturating_sub(since.max(look)) as f64 * 1e-9)
+            .sum()
+    }
+
+    /// Memory of the batches handed out, in bytes.
+    pub fn bytes_in_hand(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Hands out a batch of the frames at `places`, which are expected to cost `weight`.
+    pub fn submit(&mut self, places: FrameSet, weight: f64, mut batch: Batch) {
         batch.number = self.next_number;
         self.next_number += 1;
-        self.in_hand.insert(batch.number, (frames, batch.bytes()));
+        let bytes = batch.bytes();
+        let hand = InHand {
+            places,
+            weight,
+            bytes,
+        };
+        self.bytes += bytes;
+        self.weight += weight;
+        self.in_hand.insert(batch.number, hand);
+        self.send(batch);
+    }
+
+    fn take_back(&mut self, number: u64) -> Option<InHand> {
+        let hand = self.in_hand.remove(&number)?;
+        self.bytes -= hand.bytes;
+        self.weight -= hand.weight;
+        if self.in_hand.is_empty() {
+            // Sums and differences leave a rest.
+            self.weight = 0.0;
+        }
+        Some(hand)
+    }
+
+    fn send(&self, batch: Batch) {
         if let Some(jobs) = &self.jobs {
             // The pool holds a receiver itself, so the channel cannot be closed.
             let _ = jobs.send(batch);
         }
     }
 
+    /// What the batches handed out are expected to cost.
+    pub fn weight_in_hand(&self) -> f64 {
+        self.weight
+    }
+
+    /// Weights are told in other units now: `factor` of them make up an old one.
+    pub fn rescale(&mut self, factor: f64) {
+        self.weight *= factor;
+        for hand in self.in_hand.values_mut() {
+            hand.weight *= factor;
+        }
+    }
+
+    /// Batches that no worker has begun.
+    pub fn waiting(&self) -> usize {
+        self.jobs_end.len()
+    }
+
+    /// Takes back the batches that no worker has begun, but for the first `leave`; their places go to `places`.
+    pub fn recall(&mut self, leave: usize, places: &mut Vec<FrameSet>) -> Vec<Batch> {
+        let mut waiting: Vec<Batch> = self.jobs_end.try_iter().collect();
+        let recalled = waiting.split_off(leave.min(waiting.len()));
+        for batch in waiting {
+            self.send(batch);
+        }
+        for batch in &recalled {
+            places.extend(self.take_back(batch.number).map(|hand| hand.places));
+        }
+        recalled
+    }
+
+    /// Seconds of work that the workers have in hand, all together: of what has not begun, and of everything; frames
+    /// of weight 1 take `rate` seconds.
+    pub fn seconds_in_hand(&self, rate: f64) -> (f64, f64) {
+        let now = self.origin.elapsed().as_nanos() as u64;
+        let all = self.weight * rate;
+        let (mut begun, mut still) = (0.0, 0.0);
+        for view in &self.views {
+            let number = view.batch.load(Ordering::Relaxed).wrapping_sub(1);
+            let at = view.begun.load(Ordering::Relaxed);
+            let Some(hand) = self.in_hand.get(&number).filter(|_| at > 0) else {
+                continue;
+            };
+            let elapsed = now.saturating_sub(at) as f64 * 1e-9;
+            begun += hand.weight * rate;
+            still += pace::still(hand.weight * rate, elapsed);
+        }
+        let waiting = (all - begun).max(0.0);
+        (waiting, waiting + still)
+    }
+
     /// Takes no interest any more in what was handed out: it is dropped when it comes back.
     pub fn forget(&mut self) {
         self.in_hand.clear();
+        (self.bytes, self.weight) = (0, 0.0);
     }
 
-    /// The next batch that comes back within `patience`, with the frames that were asked for.
-    pub fn receive(&mut self, patience: Duration) -> Result<Option<(FrameSet, Batch)>> {
+    /// The next batch that comes back within `patience`, with what it was expected to cost.
+    pub fn receive(&mut self, patience: Duration) -> Result<Option<(f64, Batch)>> {
         let deadline = Instant::now() + patience;
         loop {
             match self.events.recv_deadline(deadline) {
                 Ok(Event::Evaluated(batch)) => {
                     // A batch that was given up is not in hand any more.
-                    if let Some((frames, _)) = self.in_hand.remove(&batch.number) {
-                        return Ok(Some((frames, batch)));
+                    if let Some(hand) = self.take_back(batch.number) {
+                        return Ok(Some((hand.weight, batch)));
                     }
                 }
                 Ok(Event::Broken(why)) => {
@@ -175,11 +287,11 @@ impl Pool {
             if view.begun.load(Ordering::Acquire) != begun {
                 continue;
             }
-            let Some((frames, _)) = self.in_hand.remove(&number) else {
+            let Some(hand) = self.take_back(number) else {
                 continue;
             };
             view.given_up.store(true, Ordering::Release);
-            let mut others = frames;
+            let mut others = hand.places;
             let before = others.split_front(position);
             let stuck = others.split_front(1);
             let others = before.runs().iter().chain(others.runs()).cloned().collect();
@@ -187,9 +299,8 @@ impl Pool {
                 frame,
                 others: FrameSet::clone(&others),
             }));
-            self.spawn()?;
-            self.views.swap_remove(slot);
-            // The replacement sits in the slot now and has not begun.
+            // The replacement has not begun.
+            self.views[slot] = self.spawn(slot)?;
         }
         Ok(overdue)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::domain::error::Result;
 use crate::domain::frame::FrameBlock;
 use crate::planning::frame_set::FrameSet;
+use crate::planning::pace::Horizon;
 use crate::planning::reserve::Reserve;
 
 use super::commit::Rows;
@@ -14,6 +15,16 @@ use super::summary::Progress;
 pub trait Source {
     /// Reads `frames` into `block`, replacing what was there.
     fn read(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()>;
+    /// Tells `each` the size of every one of `frames`, in ascending order: its atoms, one of element Z counted `size_of[Z]`
+    /// times. Where all frames have the same atoms, nothing.
+    fn sizes(
+        &mut self,
+        _frames: &FrameSet,
+        _size_of: &[u8; 256],
+        _each: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Where results go. Every method is collective: all ranks call it, in the same order, a rank with nothing to
@@ -27,8 +38,8 @@ pub trait Sink {
     fn write_status(&mut self, rows: &Rows, messages: bool) -> Result<()>;
     /// Returns when all that was written is on the disk.
     fn sync(&mut self) -> Result<()>;
-    /// After the sync: is on disk what [`write_results`](Self::write_results) was given? Not collective.
-    fn check_results(&mut self, rows: &Rows) -> Result<()>;
+    /// Is in the file what [`write_results`](Self::write_results) was given, on all ranks together? Not collective.
+    fn check_results(&mut self, rows: &Rows, look: Look) -> Result<()>;
     /// The same for [`write_status`](Self::write_status).
     fn check_status(&mut self, rows: &Rows, messages: bool) -> Result<()>;
     /// Stores how far this run has come.
@@ -51,6 +62,16 @@ pub trait Sink {
     fn more(&mut self) -> Result<More> {
         Ok(More::Nothing)
     }
+}
+
+/// When a rank looks whether results are in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// When all ranks, which are on one node, have written, before anything else is written: at what it wrote itself,
+    /// whose ever rows they are.
+    AtOnce,
+    /// After the sync, when it can be seen from other nodes, too: at its own rows.
+    Later,
 }
 
 /// What a job that shares a result is told when it has nothing left to compute.
@@ -127,6 +148,10 @@ pub struct Vote {
     pub slabs: u64,
     /// Its longest frame so far, finished or in hand, in microseconds.
     pub longest: u64,
+    /// Microseconds until its workers have nothing to do, and as many of that as it has not begun.
+    pub left: u64,
+    /// See [`left`](Self::left).
+    pub movable: u64,
 }
 
 impl Vote {
@@ -158,6 +183,22 @@ pub struct Verdict {
     pub slabs: u64,
     /// The longest frame so far of any rank, in microseconds.
     pub longest: u64,
+    /// The least and the most that is left to any rank, and the most that any has not begun, in microseconds.
+    pub left: (u64, u64),
+    /// See [`left`](Self::left).
+    pub movable: u64,
+}
+
+impl Verdict {
+    /// How the ranks stand.
+    pub fn horizon(&self) -> Horizon {
+        let seconds = |micros: u64| micros as f64 * 1e-6;
+        Horizon {
+            first: seconds(self.left.0),
+            last: seconds(self.left.1),
+            movable: seconds(self.movable),
+        }
+    }
 }
 
 /// Why a run begins to stop, for those who watch.
@@ -197,6 +238,10 @@ pub trait Ranks {
     fn sum(&mut self, values: &mut [f64]);
     /// The numbers of every rank, one row per rank.
     fn gather(&mut self, values: &[f64]) -> Vec<Vec<f64>>;
+    /// The numbers of every rank, of which each may bring another count.
+    fn exchange(&mut self, values: &[u64]) -> Vec<Vec<u64>>;
+    /// The node on which each rank is: ranks that share memory have the same number.
+    fn nodes(&mut self) -> Vec<u32>;
     /// Everybody gets the text of rank `from`.
     fn tell(&mut self, from: usize, text: &str) -> String;
 }
@@ -205,6 +250,7 @@ pub trait Ranks {
 pub fn combine<'a>(votes: impl IntoIterator<Item = &'a Vote>) -> Verdict {
     let mut verdict = Verdict {
         all_troubled: true,
+        left: (u64::MAX, 0),
         ..Verdict::default()
     };
     for (rank, vote) in votes.into_iter().enumerate() {
@@ -218,6 +264,9 @@ pub fn combine<'a>(votes: impl IntoIterator<Item = &'a Vote>) -> Verdict {
         verdict.messages |= vote.messages;
         verdict.slabs = verdict.slabs.max(vote.slabs);
         verdict.longest = verdict.longest.max(vote.longest);
+        verdict.left.0 = verdict.left.0.min(vote.left);
+        verdict.left.1 = verdict.left.1.max(vote.left);
+        verdict.movable = verdict.movable.max(vote.movable);
     }
     verdict
 }

@@ -5,15 +5,18 @@
 //! the workers alone: they go on during the writes. Each step of a commit is followed by an agreement, so that
 //! no rank waits in a collective for one that has failed.
 
+mod dealing;
 mod round;
 mod stop;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::domain::calculator::Factory;
 use crate::domain::error::Result;
-use crate::planning::frame_set::FrameSet;
+use crate::planning::pace::Patience;
+use crate::planning::plan::Plan;
 
 use super::commit::Rows;
 use super::desk::Desk;
@@ -40,20 +43,20 @@ pub struct Ports<'a> {
     pub journal: &'a Arc<dyn Journal>,
 }
 
-/// Shortest and longest time between two agreements of an undisturbed run.
-const PULSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
-/// Evaluates the frames `share` of this rank and its suspects (those of all ranks together are `planned` frames) and
+/// Evaluates the frames of `plan`, the same on every rank, then the suspects, `later` frames on all ranks together, and
 /// commits them. Collective. On an error every rank returns the same message.
 #[allow(clippy::needless_pass_by_value)] // the ports belong to this run
 pub fn run(
     settings: &Settings,
     factory: &Arc<dyn Factory>,
-    share: FrameSet,
-    planned: u64,
+    plan: Plan,
+    later: u64,
     ports: Ports<'_>,
 ) -> Result<Summary> {
-    let desk = Desk::new(settings, factory, ports.journal, share, ports.source);
-    Coordinator {
+    let desk = Desk::new(settings, factory, ports.journal, ports.source);
+    let planned = plan.len() + later;
+    let nodes = ports.ranks.nodes();
+    let mut coordinator = Coordinator {
         desk,
         ranks: ports.ranks,
         sink: ports.sink,
@@ -73,9 +76,23 @@ pub fn run(
         longest_commit: None,
         urgency: Stop::No,
         stop_by: None,
-    }
-    .run()
+        one_node: is_one(&nodes),
+        nodes,
+        patience: Patience::default(),
+        evaluated: 0,
+    };
+    coordinator.first_deal(plan);
+    coordinator.desk.summary.begun = coordinator.clock.now().as_secs_f64();
+    coordinator.run()
 }
+
+/// Whether all ranks are on one node.
+pub(crate) fn is_one(nodes: &[u32]) -> bool {
+    nodes.windows(2).all(|pair| pair[0] == pair[1])
+}
+
+/// Between two looks whether the others agree: most are there at once, and a commit agrees a dozen times.
+const LOOK: Range<Duration> = Duration::from_micros(15)..Duration::from_micros(500);
 
 struct Coordinator<'a> {
     desk: Desk<'a>,
@@ -98,16 +115,23 @@ struct Coordinator<'a> {
     /// How urgently the run is stopping, and when frames in hand are abandoned.
     urgency: Stop,
     stop_by: Option<Duration>,
+    /// The node of each rank, and whether it is the same one.
+    nodes: Vec<u32>,
+    one_node: bool,
+    patience: Patience,
+    /// Frames that had come back when it was last looked.
+    evaluated: u64,
 }
 
 impl Coordinator<'_> {
     fn run(mut self) -> Result<Summary> {
-        let mut pulse = PULSE.0;
+        let mut pulse = Duration::ZERO;
         loop {
             self.work_until_there_is_something_to_say(pulse);
-            pulse = (pulse * 2).min(PULSE.1);
             self.observer.pulse(self.desk.evaluated);
             let verdict = self.agree()?;
+            self.patience.wait(pulse);
+            pulse = verdict.horizon().pulse(pulse);
             self.longest = self.longest.max(Duration::from_micros(verdict.longest));
             self.heed(verdict.stop);
             // A rank may still be waiting for long frames; their results are given up when patience ends.
@@ -116,6 +140,7 @@ impl Coordinator<'_> {
             if verdict.commit || ending {
                 self.commit()?;
             }
+            self.deal_again(&verdict)?;
             if verdict.trouble.is_some() {
                 let error = self.tell_error(verdict);
                 return Err(self.end_with(error));
@@ -125,13 +150,14 @@ impl Coordinator<'_> {
             }
             if ending && !now && !self.desk.stopping && self.desk.next_suspects() {
                 self.journal.careful();
-                pulse = PULSE.0;
+                pulse = Duration::ZERO;
             } else if ending {
-                if !self.desk.settings.shared || now || self.desk.stopping || !self.more()? {
+                let last = !self.desk.settings.shared || now || self.desk.stopping;
+                if last || !self.more().map_err(|error| self.end_with(error))? {
                     return self.finish();
                 }
                 if self.leased > 0 {
-                    pulse = PULSE.0;
+                    pulse = Duration::ZERO;
                 }
             }
             if self.stop_by.is_some_and(|by| self.clock.now() >= by) {
@@ -147,6 +173,7 @@ impl Coordinator<'_> {
         while silent {
             let left = end.saturating_duration_since(Instant::now());
             self.desk.work(left.min(Duration::from_millis(20)));
+            self.note_the_last_frame();
             let vote = self.vote();
             let said = vote.commit || !vote.busy || vote.trouble > Trouble::No;
             silent = !left.is_zero() && !said && vote.stop == Stop::No;
@@ -163,6 +190,7 @@ impl Coordinator<'_> {
         let since = self.clock.now().saturating_sub(self.committed_at);
         let full = self.desk.memory_is_full() || self.desk.round_is_full(since);
         let longest = self.desk.longest_frame();
+        let (left, movable) = self.desk.left();
         let walltime = match self.desk.settings.deadline {
             Some(Deadline { end, before }) => {
                 let reserve = before.unwrap_or_else(|| self.reserve(end, longest).total());
@@ -180,6 +208,8 @@ impl Coordinator<'_> {
             messages: self.desk.ready.has_messages(),
             slabs: 0,
             longest: longest.as_micros() as u64,
+            left: (left * 1e6) as u64,
+            movable: (movable * 1e6) as u64,
         }
     }
 
@@ -188,11 +218,22 @@ impl Coordinator<'_> {
         self.agree_on(vote)
     }
 
+    /// Notes when the last frame came back.
+    fn note_the_last_frame(&mut self) {
+        if self.desk.evaluated > self.evaluated {
+            self.evaluated = self.desk.evaluated;
+            self.desk.summary.ended = self.clock.now().as_secs_f64();
+        }
+    }
+
     fn agree_on(&mut self, vote: Vote) -> Result<Verdict> {
         let desk = &mut self.desk;
-        let verdict = self
-            .ranks
-            .agree(vote, &mut || desk.work(Duration::from_micros(500)));
+        let mut look = LOOK.start;
+        let verdict = self.ranks.agree(vote, &mut || {
+            desk.work(look);
+            look = (2 * look).min(LOOK.end);
+        });
+        self.note_the_last_frame();
         // Without a verdict, this rank has an error and the others will not hear of it.
         verdict.ok_or_else(|| self.own_error().alone())
     }

@@ -1,7 +1,10 @@
 //! What a run has to know beforehand.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::planning::cost::{Experience, SizeLaw};
 use crate::planning::frame_set::FrameSet;
 
 /// What the loop has to know.
@@ -28,6 +31,23 @@ pub struct Settings {
     pub suspects: Vec<FrameSet>,
     /// Several jobs fill the result: the sink says which frames are this one's, lease after lease.
     pub shared: bool,
+    /// How the cost of a frame of a lease goes with its size, as long as nothing has been measured.
+    pub assumed: SizeLaw,
+    /// What frames of leases have taken in earlier runs; on one rank alone.
+    pub experience: Experience,
+    /// Called on each worker thread, with the worker's number on this rank, before it builds its calculator. A worker
+    /// that takes the place of another one has the number of that one.
+    pub on_start: Option<OnStart>,
+}
+
+/// What a worker thread does first.
+#[derive(Clone)]
+pub struct OnStart(pub Arc<dyn Fn(usize) + Send + Sync>);
+
+impl fmt::Debug for OnStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnStart")
+    }
 }
 
 /// When the job will be ended from outside, on the run's clock.
@@ -45,13 +65,16 @@ impl Default for Settings {
             threads: 1,
             checkpoint_interval: Duration::from_mins(1),
             max_memory: 512 << 20,
-            slab: 256 << 20,
+            slab: 4 << 20,
             deadline: None,
             grace: Duration::from_secs(20),
             frame_timeout: None,
             max_failures: None,
             suspects: Vec::new(),
             shared: false,
+            assumed: SizeLaw::power(1),
+            experience: Experience::default(),
+            on_start: None,
         }
     }
 }

@@ -56,11 +56,19 @@ pub struct RankSummary {
     pub bytes: u64,
     /// Worker threads.
     pub threads: usize,
+    /// Frames that other ranks had been dealt before.
+    pub received: u64,
+    /// Seconds in which its workers had nothing to do because the disk was busy, summed over workers.
+    pub held: f64,
+    /// When the first frame was dealt, and when the last one came back from a worker, in seconds since the run began.
+    pub begun: f64,
+    /// See [`begun`](Self::begun).
+    pub ended: f64,
 }
 
 impl RankSummary {
     /// As numbers, to travel between ranks.
-    pub fn to_row(self) -> [f64; 6] {
+    pub fn to_row(self) -> [f64; 10] {
         [
             self.frames as f64,
             self.compute,
@@ -68,6 +76,10 @@ impl RankSummary {
             self.committing,
             self.bytes as f64,
             self.threads as f64,
+            self.received as f64,
+            self.held,
+            self.begun,
+            self.ended,
         ]
     }
 
@@ -80,6 +92,10 @@ impl RankSummary {
             committing: row[3],
             bytes: row[4] as u64,
             threads: row[5] as usize,
+            received: row[6] as u64,
+            held: row[7],
+            begun: row[8],
+            ended: row[9],
         }
     }
 }
@@ -98,9 +114,8 @@ pub struct Summary {
 impl Summary {
     /// Share of the workers' time spent in the calculator.
     pub fn compute_share(&self) -> f64 {
-        let available: f64 = self.ranks.iter().map(|r| r.threads as f64).sum::<f64>()
-            * self.progress.elapsed.as_secs_f64();
-        ratio(self.ranks.iter().map(|r| r.compute).sum(), available)
+        let computing = self.ranks.iter().map(|r| r.compute).sum();
+        ratio(computing, self.available())
     }
 
     /// Share of the wall time spent in commits, mean over ranks.
@@ -115,6 +130,37 @@ impl Summary {
         let largest = self.ranks.iter().map(|r| r.compute).fold(0.0, f64::max);
         let mean = self.ranks.iter().map(|r| r.compute).sum::<f64>() / self.ranks.len() as f64;
         ratio(mean, largest)
+    }
+
+    /// Share of the workers' time in which they had nothing to do because the disk was busy.
+    pub fn held_share(&self) -> f64 {
+        ratio(self.ranks.iter().map(|r| r.held).sum(), self.available())
+    }
+
+    /// Seconds that all workers had.
+    fn available(&self) -> f64 {
+        self.ranks.iter().map(|r| r.threads as f64).sum::<f64>()
+            * self.progress.elapsed.as_secs_f64()
+    }
+
+    /// Seconds from the first deal to the last frame of any rank.
+    pub fn computing(&self) -> f64 {
+        let begun = self
+            .ranks
+            .iter()
+            .map(|r| r.begun)
+            .fold(f64::INFINITY, f64::min);
+        let ended = self.ranks.iter().map(|r| r.ended).fold(begun, f64::max);
+        if begun.is_finite() {
+            ended - begun
+        } else {
+            0.0
+        }
+    }
+
+    /// Seconds in which the workers of a rank had nothing to do while frames were computed somewhere, summed over them.
+    pub fn waited(&self, rank: &RankSummary) -> f64 {
+        (rank.threads as f64 * self.computing() - rank.compute).max(0.0)
     }
 
     /// Bytes written by all ranks.

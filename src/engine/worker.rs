@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::domain::calculator::{Calculator, Factory, Failure, Results};
+use crate::domain::cell::Cell;
 use crate::domain::checksum::checksum;
+use crate::domain::frame::all_finite;
 use crate::domain::panics::guarded;
 use crate::planning::status::Status;
 
 use super::batch::{Batch, Outcome};
 use super::journal::Journal;
+use super::settings::OnStart;
 
 /// What a worker tells the coordinator.
 #[allow(clippy::large_enum_variant)] // nearly every event is a batch
@@ -30,8 +33,11 @@ pub(super) struct View {
     pub batch: AtomicU64,
     /// Position of the frame in hand within its batch.
     pub position: AtomicU64,
-    /// When that frame was begun, in nanoseconds since `origin` plus one; 0: none in hand.
+    /// When that frame was begun, in nanoseconds since `origin` plus one, or at most a few microseconds before; no two
+    /// frames have the same number. 0: none in hand.
     pub begun: AtomicU64,
+    /// Since when it has waited for another batch, in nanoseconds since `origin` plus one. 0: it does not.
+    pub idle: AtomicU64,
     /// The coordinator has given this worker up: leave without a word.
     pub given_up: AtomicBool,
 }
@@ -39,6 +45,9 @@ pub(super) struct View {
 pub(super) struct Worker {
     pub factory: Arc<dyn Factory>,
     pub journal: Arc<dyn Journal>,
+    /// Which of the rank's workers this is, from 0.
+    pub number: usize,
+    pub on_start: Option<OnStart>,
     pub jobs: Receiver<Batch>,
     pub events: Sender<Event>,
     pub view: Arc<View>,
@@ -49,57 +58,63 @@ pub(super) struct Worker {
 impl Worker {
     /// The thread's life: until the channel closes, the calculator breaks or the coordinator gives it up.
     pub(super) fn work(self) {
+        if let Some(OnStart(begin)) = &self.on_start {
+            begin(self.number);
+        }
         let hand = self.journal.hand();
         let mut calculator = match self.build() {
             Ok(calculator) => calculator,
             Err(why) => return drop(self.events.send(Event::Broken(why))),
         };
+        let mut sound = Cell::OPEN;
         while let Ok(mut batch) = self.jobs.recv() {
+            self.view.idle.store(0, Ordering::Relaxed);
             self.view.batch.store(batch.number + 1, Ordering::Relaxed);
-            batch.clear_results();
-            batch.forces.resize(batch.block.positions.len(), [0.0; 3]);
-            let mut before = Instant::now();
+            batch.begin_results();
+            let mut watch = Watch::start();
             for i in 0..batch.block.len() {
                 if self.stop.load(Ordering::Relaxed) {
                     break;
                 }
-                let begun = before.duration_since(self.origin).as_nanos() as u64 + 1;
                 if self.view.given_up.load(Ordering::Acquire) {
                     return;
                 }
                 // While these change no frame is in hand: the coordinator takes them for one only if `begun` stays.
                 self.view.begun.store(0, Ordering::Release);
                 self.view.position.store(i as u64, Ordering::Release);
+                let begun = watch.begun(self.origin, i);
                 self.view.begun.store(begun, Ordering::Release);
                 hand.take(batch.block.indices[i]);
-                let failure = evaluate(calculator.as_mut(), &mut batch, i);
-                let after = Instant::now();
-                let seconds = (after - before).as_secs_f32();
-                before = after;
-                match failure {
-                    None => batch.outcomes[i].seconds = seconds,
+                let mishap = evaluate(calculator.as_mut(), &mut batch, i, &mut sound);
+                let broken = matches!(mishap, Some(Mishap::Panic(_)));
+                match mishap {
+                    None => {}
                     Some(Mishap::Frame(Failure::NotConverged(why))) => {
-                        batch.push_failure(Status::NotConverged, seconds, why);
+                        batch.push_failure(Status::NotConverged, 0.0, why);
                     }
-                    Some(Mishap::Frame(Failure::Failed(why))) => {
-                        batch.push_failure(Status::Failed, seconds, why);
-                    }
-                    Some(Mishap::Panic(why)) => {
-                        batch.push_failure(Status::Failed, seconds, why);
-                        // A calculator that panicked may be in any state.
-                        calculator = match self.build() {
-                            Ok(calculator) => calculator,
-                            Err(why) => return drop(self.events.send(Event::Broken(why))),
-                        };
+                    Some(Mishap::Frame(Failure::Failed(why)) | Mishap::Panic(why)) => {
+                        batch.push_failure(Status::Failed, 0.0, why);
                     }
                 }
+                watch.tick(&mut batch.outcomes, broken);
+                if broken {
+                    // A calculator that panicked may be in any state.
+                    calculator = match self.build() {
+                        Ok(calculator) => calculator,
+                        Err(why) => return drop(self.events.send(Event::Broken(why))),
+                    };
+                    watch.resume();
+                }
             }
+            watch.tick(&mut batch.outcomes, true);
             hand.rest();
             self.view.begun.store(0, Ordering::Release);
             if self.view.given_up.load(Ordering::Acquire) {
                 return;
             }
             self.view.batch.store(0, Ordering::Relaxed);
+            let idle = watch.begun(self.origin, batch.outcomes.len());
+            self.view.idle.store(idle, Ordering::Relaxed);
             if self.events.send(Event::Evaluated(batch)).is_err() {
                 return;
             }
@@ -112,17 +127,83 @@ impl Worker {
     }
 }
 
+/// Times frames: long ones each by itself, short ones a few together, since a look at the clock takes as long as a
+/// frame of a few atoms.
+struct Watch {
+    before: Instant,
+    /// Frames timed already.
+    timed: usize,
+    /// Frames that are timed together.
+    together: usize,
+}
+
+impl Watch {
+    /// Frames that together take less than this are timed together (a look at the clock is a hundredth of it)...
+    const STRETCH: Duration = Duration::from_micros(4);
+    /// ...but no more than these.
+    const MOST: usize = 64;
+
+    fn start() -> Self {
+        Self {
+            before: Instant::now(),
+            timed: 0,
+            together: 1,
+        }
+    }
+
+    /// When frame `i` was begun, in nanoseconds since `origin` plus one. Frames timed together seem to begin one
+    /// nanosecond after the other: no two of them have the same time.
+    fn begun(&self, origin: Instant, i: usize) -> u64 {
+        let since = self.before.duration_since(origin).as_nanos() as u64;
+        since + 1 + (i - self.timed) as u64
+    }
+
+    /// A frame has ended: shares the time of those not timed yet among them when there are enough, or `now`.
+    fn tick(&mut self, outcomes: &mut [Outcome], now: bool) {
+        let count = outcomes.len() - self.timed;
+        if count == 0 || (count < self.together && !now) {
+            return;
+        }
+        let after = Instant::now();
+        let each = (after - self.before) / count as u32;
+        for outcome in &mut outcomes[self.timed..] {
+            outcome.seconds = each.as_secs_f32();
+        }
+        self.before = after;
+        self.timed = outcomes.len();
+        let fitting = Self::STRETCH.as_nanos() / each.as_nanos().max(1);
+        self.together = (fitting as usize).clamp(1, Self::MOST);
+    }
+
+    /// What was done since the last tick is no frame's time.
+    fn resume(&mut self) {
+        self.before = Instant::now();
+    }
+}
+
 enum Mishap {
     Frame(Failure),
     Panic(String),
 }
 
-/// Evaluates frame `i` of the batch and appends its results; on a mishap nothing is appended.
-fn evaluate(calculator: &mut dyn Calculator, batch: &mut Batch, i: usize) -> Option<Mishap> {
+/// Evaluates frame `i` of the batch and appends its results; on a mishap nothing is appended. `sound` is a cell
+/// without a defect.
+fn evaluate(
+    calculator: &mut dyn Calculator,
+    batch: &mut Batch,
+    i: usize,
+    sound: &mut Cell,
+) -> Option<Mishap> {
     let frame = batch.block.frame(i);
-    if let Some(defect) = frame.defect() {
+    let defect = if frame.cell == *sound {
+        frame.defect_of_positions()
+    } else {
+        frame.defect()
+    };
+    if let Some(defect) = defect {
         return Some(Mishap::Frame(Failure::Failed(defect)));
     }
+    *sound = frame.cell;
     let atoms = batch.block.offsets[i]..batch.block.offsets[i + 1];
     let forces = &mut batch.forces[atoms];
     forces.fill([0.0; 3]);
@@ -157,12 +238,13 @@ fn not_finite(energy: f64, forces: &[[f64; 3]], stress: &[[f64; 3]; 3]) -> Optio
     if !energy.is_finite() {
         return Some(format!("the energy is not finite ({energy})"));
     }
-    if let Some(atom) = forces.iter().position(|f| !f.iter().all(|x| x.is_finite())) {
+    if !all_finite(forces.as_flattened())
+        && let Some(atom) = forces.iter().position(|f| !all_finite(f))
+    {
         return Some(format!("the force on atom {atom} is not finite"));
     }
     let stress = stress.as_flattened();
-    let undefined = stress.iter().all(|x| x.is_nan());
-    if !undefined && !stress.iter().all(|x| x.is_finite()) {
+    if !all_finite(stress) && !stress.iter().all(|x| x.is_nan()) {
         return Some("the stress is not finite".into());
     }
     None

@@ -13,6 +13,8 @@ pub struct Terms {
     pub last: u64,
     /// How long that one took, in seconds.
     pub took: f64,
+    /// Seconds of them for which the job waited for its turn to write, and wrote.
+    pub overhead: f64,
     /// How long a lease should take, in seconds.
     pub wanted: f64,
 }
@@ -21,6 +23,9 @@ pub struct Terms {
 const GROWTH: u64 = 8;
 /// Frames per worker while nothing is known about how long they take.
 const FIRST: u64 = 2;
+/// A lease takes at least so many times as long as its overhead: else leases for which there is no time would shrink, and
+/// all of their time become overhead.
+const WORTHWHILE: f64 = 8.0;
 
 impl Terms {
     /// The number of frames of the next lease when `available` are free.
@@ -37,7 +42,9 @@ impl Terms {
             FIRST * workers
         } else {
             // A float larger than any integer becomes the largest integer, and what is not a number 0.
-            let at_this_rate = self.last as f64 * self.wanted / self.took.max(1e-6);
+            let overhead = self.overhead.clamp(0.0, self.took.max(0.0));
+            let wanted = self.wanted.max(WORTHWHILE * overhead);
+            let at_this_rate = self.last as f64 * wanted / (self.took - overhead).max(1e-6);
             (at_this_rate as u64).min(self.last.saturating_mul(GROWTH))
         };
         half.min(worth).max(workers).min(available)
@@ -59,6 +66,7 @@ mod tests {
         all_workers: 16,
         last: 100,
         took: 10.0,
+        overhead: 0.0,
         wanted: 60.0,
     };
 
@@ -74,6 +82,22 @@ mod tests {
         assert_eq!(slow.frames(1_000_000), 4);
         let first = Terms { last: 0, ..TERMS };
         assert_eq!(first.frames(1_000_000), 8);
+        // Five seconds of ten were overhead: forty are worth it, but sixty are wanted.
+        let burdened = Terms {
+            overhead: 5.0,
+            ..TERMS
+        };
+        assert_eq!(burdened.frames(1_000_000), 800);
+        let hurried = Terms {
+            wanted: 0.2,
+            ..burdened
+        };
+        assert_eq!(hurried.frames(1_000_000), 800);
+        let hurried = Terms {
+            overhead: 1.0,
+            ..hurried
+        };
+        assert_eq!(hurried.frames(1_000_000), 88);
         // An eighth of what is left: half of a quarter.
         assert_eq!(TERMS.frames(800), 100);
         assert_eq!(TERMS.frames(40), 5);
@@ -98,7 +122,7 @@ mod tests {
                 if left.is_empty() { break; }
                 let who = step % jobs.len();
                 let (workers, took) = jobs[who];
-                let terms = Terms { workers, all_workers, last: last[who], took, wanted: 60.0 };
+                let terms = Terms { workers, all_workers, last: last[who], took, overhead: 0.1 * took, wanted: 60.0 };
                 let lease = terms.take(&left);
                 prop_assert!(!lease.is_empty());
                 prop_assert!(lease.len() <= (left.len() * workers).div_ceil(2 * all_workers).max(workers));
@@ -112,8 +136,8 @@ mod tests {
         }
 
         #[test]
-        fn no_terms_are_a_panic(w in any::<u64>(), a in any::<u64>(), l in any::<u64>(), n in any::<u64>(), t in any::<f64>(), s in any::<f64>()) {
-            let terms = Terms { workers: w / 2, all_workers: a, last: l, took: t, wanted: s };
+        fn no_terms_are_a_panic(w in any::<u64>(), a in any::<u64>(), l in any::<u64>(), n in any::<u64>(), t in any::<f64>(), o in any::<f64>(), s in any::<f64>()) {
+            let terms = Terms { workers: w / 2, all_workers: a, last: l, took: t, overhead: o, wanted: s };
             prop_assert!(terms.frames(n) <= n);
         }
     }

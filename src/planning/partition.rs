@@ -1,26 +1,12 @@
-//! Which rank computes which frames.
+//! Equal parts of a set of frames.
 
 use std::ops::Range;
 
 use super::frame_set::FrameSet;
 
-/// Deals pending frames out to ranks. Every rank calls it with the same arguments but its own number and gets
-/// its own share; shares are disjoint and together they are all pending frames.
-pub trait Partition {
-    /// The frames of rank `rank` of `size`.
-    fn share(&self, pending: &FrameSet, rank: usize, size: usize) -> FrameSet;
-}
-
-/// Equal numbers of consecutive frames, the remainder one each to the first ranks.
-///
-/// Consecutive frames are contiguous in the file, which is the fastest way to write them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EqualShares;
-
-impl Partition for EqualShares {
-    fn share(&self, pending: &FrameSet, rank: usize, size: usize) -> FrameSet {
-        pending.slice(part(pending.len(), rank as u64, size as u64))
-    }
+/// The frames of rank `rank` of `size`: equal numbers of consecutive frames, the remainder one each to the first ranks.
+pub fn share(frames: &FrameSet, rank: usize, size: usize) -> FrameSet {
+    frames.slice(part(frames.len(), rank as u64, size as u64))
 }
 
 /// Part `i` (0-based) of `n` of `total` things, as `numpy.array_split` cuts them.
@@ -42,7 +28,7 @@ mod tests {
             size in 1usize..20,
         ) {
             let pending: FrameSet = runs.into_iter().map(|(a, n)| a..a + n).collect();
-            let shares: Vec<_> = (0..size).map(|r| EqualShares.share(&pending, r, size)).collect();
+            let shares: Vec<_> = (0..size).map(|r| share(&pending, r, size)).collect();
             let together: Vec<_> = shares.iter().flat_map(FrameSet::iter).collect();
             prop_assert!(pending.iter().eq(together));
             let lengths = shares.iter().map(FrameSet::len);

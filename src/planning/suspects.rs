@@ -107,11 +107,14 @@ impl Tallies {
 
     /// `pending` in the order of work: what all workers compute, then the suspects that each rank computes one at a
     /// time, then those that are computed with nothing else in hand.
-    pub fn phases(&self, pending: &FrameSet) -> [FrameSet; 3] {
+    pub fn phases(&self, pending: FrameSet) -> [FrameSet; 3] {
+        if self.0.is_empty() {
+            return [pending, FrameSet::empty(), FrameSet::empty()];
+        }
         let suspects = |wanted: &dyn Fn(&Tally) -> bool| -> FrameSet {
             let chosen = self.0.iter().filter(|(_, tally)| wanted(tally));
             let runs: FrameSet = chosen.map(|(frame, _)| *frame..frame + 1).collect();
-            runs.intersection(pending)
+            runs.intersection(&pending)
         };
         let solitary = suspects(&|t| t.deaths >= SOLITARY);
         let careful = suspects(&|t| t.deaths < SOLITARY && (t.deaths >= CAREFUL || t.crashes > 0));
@@ -170,7 +173,7 @@ mod tests {
         let death = [rank(&[(7, 11), (8, 0)]), rank(&[(20, 0)])];
         tallies.count(&death);
         let pending = FrameSet::all(30);
-        let [rest, careful, solitary] = tallies.phases(&pending);
+        let [rest, careful, solitary] = tallies.phases(pending.clone());
         assert_eq!((careful.encode(), rest.len()), ("7:8".into(), 29));
         assert!(solitary.is_empty() && condemned(&tallies).is_empty());
         tallies.count(&death);
@@ -209,7 +212,7 @@ mod tests {
             tallies.count(&[rank(&[(1, 0), (2, 0)])]);
         }
         assert!(condemned(&tallies).is_empty());
-        assert_eq!(tallies.phases(&pending)[2].encode(), "1:3");
+        assert_eq!(tallies.phases(pending.clone())[2].encode(), "1:3");
         let mut solitary = rank(&[(1, 0)]);
         (solitary.careful, solitary.committed) = (true, true);
         tallies.count(&[solitary.clone(), rank(&[])]);
@@ -233,7 +236,7 @@ mod tests {
             tallies.count(&[told.clone()]);
         }
         assert!(!tallies.0.contains_key(&5));
-        assert_eq!(tallies.phases(&FrameSet::all(9))[0], FrameSet::all(9));
+        assert_eq!(tallies.phases(FrameSet::all(9))[0], FrameSet::all(9));
     }
 
     #[test]

@@ -217,10 +217,17 @@ pub fn to_the_end(launch: Launch) -> Result<Finished, Complaint> {
     end_of(launch.start())
 }
 
-/// Waits for its end; one that had to be killed has hung.
+/// Waits for its end; one that had to be killed has hung, unless nothing of the program was there any more: the launcher
+/// of Open MPI 4.1 locks itself up once in some hundred times when a rank is killed while it connects to it ("PMIX ERROR:
+/// UNREACHABLE"), and leaves its dead children as they are. That is said, and no fault of the program.
 pub fn end_of(running: Running) -> Result<Finished, Complaint> {
-    let (finished, bitten) = running.end();
-    require(!bitten, Spoiled::Hung, &finished)?;
+    let finished = running.end();
+    let launcher = finished.launcher_alone_hung();
+    if launcher {
+        println!("the launcher alone hung: {finished}");
+    }
+    let ended = launcher || finished.overdue.is_empty();
+    require(ended, Spoiled::Hung, &finished)?;
     Ok(finished)
 }
 

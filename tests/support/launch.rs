@@ -46,6 +46,8 @@ pub struct Finished {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
+    /// What was there when the time limit was over and all was killed, a line for each process; none if it ended by itself.
+    pub overdue: Vec<String>,
     shown: String,
 }
 
@@ -179,6 +181,13 @@ impl Launch {
 }
 
 impl Finished {
+    /// Whether it was killed when every process of the program had ended and only the launcher had not.
+    pub fn launcher_alone_hung(&self) -> bool {
+        self.overdue.split_first().is_some_and(|(first, ranks)| {
+            first.starts_with("mpiexec") && ranks.iter().all(|rank| rank.contains(" Z (zombie)"))
+        })
+    }
+
     /// Fails, showing everything, unless the exit code is this one.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
@@ -213,7 +222,12 @@ impl std::fmt::Display for Finished {
             f,
             "{}\nexit code {:?}, signal {:?}\nstdout:\n{}\nstderr:\n{}",
             self.shown, self.code, self.signal, self.stdout, self.stderr
-        )
+        )?;
+        if !self.overdue.is_empty() {
+            let there = self.overdue.join("\n");
+            write!(f, "\nkilled after {LIMIT:?}, when there were:\n{there}")?;
+        }
+        Ok(())
     }
 }
 
@@ -225,7 +239,7 @@ pub struct Running {
     lines: Receiver<String>,
     heard: String,
     over: Sender<()>,
-    watchdog: Option<JoinHandle<bool>>,
+    watchdog: Option<JoinHandle<Vec<String>>>,
     shown: String,
 }
 
@@ -293,30 +307,30 @@ impl Running {
 
     /// Waits for the end, which must come within the limit.
     pub fn finish(self) -> Finished {
-        let (finished, bitten) = self.end();
-        assert!(!bitten, "killed after {LIMIT:?}: {finished}");
+        let finished = self.end();
+        assert!(finished.overdue.is_empty(), "{finished}");
         finished
     }
 
-    /// Waits for the end, and says whether it had to be killed.
-    pub fn end(mut self) -> (Finished, bool) {
+    /// Waits for the end, or for the limit, when all is killed.
+    pub fn end(mut self) -> Finished {
         let status = self.child.wait().unwrap();
         let _ = self.over.send(());
-        let bitten = self.watchdog.take().unwrap().join().unwrap();
+        let overdue = self.watchdog.take().unwrap().join().unwrap();
         let stdout = self.stdout.take().unwrap().join().unwrap();
         // Ends when the pipe is closed.
         for line in &self.lines {
             self.heard += &line;
             self.heard.push('\n');
         }
-        let finished = Finished {
+        Finished {
             code: status.code(),
             signal: status.signal(),
             stdout,
             stderr: std::mem::take(&mut self.heard),
+            overdue,
             shown: std::mem::take(&mut self.shown),
-        };
-        (finished, bitten)
+        }
     }
 }
 
@@ -344,13 +358,35 @@ fn pid_of(child: &Child) -> Pid {
     Pid::from_child(child)
 }
 
-/// Kills when the end has not come within the limit; says whether it had to.
-fn bite(over: &Receiver<()>, pid: Pid) -> bool {
-    let bites = over.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout);
-    if bites {
-        kill_all(pid);
+/// Kills when the end has not come within the limit; says what was there then.
+fn bite(over: &Receiver<()>, pid: Pid) -> Vec<String> {
+    if over.recv_timeout(LIMIT) != Err(RecvTimeoutError::Timeout) {
+        return Vec::new();
     }
-    bites
+    let there = with_descendants(pid).into_iter().map(portrait).collect();
+    kill_all(pid);
+    there
+}
+
+/// Name and state of a process, and where in the kernel each of its threads waits (proc(5)).
+fn portrait(pid: Pid) -> String {
+    let folder = format!("/proc/{}", pid.as_raw_nonzero());
+    let of = |path: &str| fs::read_to_string(format!("{folder}/{path}")).unwrap_or_default();
+    let status = of("status");
+    let about = status.lines().filter_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        ["Name", "State", "Pid", "SigBlk"]
+            .contains(&key)
+            .then(|| value.trim())
+    });
+    let threads = fs::read_dir(format!("{folder}/task")).into_iter().flatten();
+    let waits = threads.flatten().map(|thread| {
+        let thread = thread.file_name();
+        of(&format!("task/{}/wchan", thread.to_string_lossy()))
+    });
+    let about: Vec<_> = about.collect();
+    let waits: Vec<_> = waits.collect();
+    format!("{}: {}", about.join(" "), waits.join(" "))
 }
 
 /// The process group of a child that has not been waited for, and all its descendants.

@@ -1,6 +1,6 @@
 //! Threads as ranks, memory as disk: the engine's ports without MPI and HDF5.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use framewise::domain::error::{Error, Result};
 use framewise::domain::frame::{Frame, FrameBlock};
 use framewise::engine::commit::Rows;
 use framewise::engine::ports::{
-    Clock, Observer, Ranks, Sink, Source, Trouble, Verdict, Vote, combine,
+    Clock, Look, More, Observer, Ranks, Sink, Source, Trouble, Verdict, Vote, combine,
 };
 use framewise::engine::summary::Progress;
 use framewise::planning::frame_set::FrameSet;
@@ -23,6 +23,7 @@ const THREADS_PATIENCE: Duration = Duration::from_secs(1);
 enum Letter {
     Vote(Vote),
     Numbers(Vec<f64>),
+    Counts(Vec<u64>),
     Text(String),
 }
 
@@ -153,6 +154,23 @@ impl Ranks for ThreadRank {
             .collect()
     }
 
+    fn exchange(&mut self, values: &[u64]) -> Vec<Vec<u64>> {
+        let letters = self.all(Letter::Counts(values.to_vec()));
+        letters
+            .iter()
+            .map(|letter| match letter {
+                Letter::Counts(numbers) => numbers.clone(),
+                _ => panic!("a rank made another collective call"),
+            })
+            .collect()
+    }
+
+    fn nodes(&mut self) -> Vec<u32> {
+        (0..self.size)
+            .map(|rank| (rank / RANKS_PER_NODE) as u32)
+            .collect()
+    }
+
     fn tell(&mut self, from: usize, text: &str) -> String {
         let letters = self.all(Letter::Text(text.to_owned()));
         match &letters[from] {
@@ -183,6 +201,9 @@ pub struct Memory {
     pub records: Vec<Progress>,
 }
 
+/// So many ranks are on a node.
+const RANKS_PER_NODE: usize = 2;
+
 /// The step of a sink that is made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -200,19 +221,28 @@ pub struct MemorySink {
     pub memory: Arc<Mutex<Memory>>,
     pub fails_at: Option<(Step, usize)>,
     pub first_rank: bool,
+    /// What any rank has written is seen by all at once.
+    pub one_node: bool,
     /// Steps are collective calls in which everybody waits for everybody.
     pub collective: Option<Arc<Barrier>>,
+    /// How long the disk takes for a sync: as long as this does.
+    pub syncing: Box<dyn FnMut()>,
+    /// Frames of a result that is shared with others, lease after lease.
+    pub leases: VecDeque<FrameSet>,
     calls: BTreeMap<&'static str, usize>,
     unsynced: Vec<u64>,
 }
 
 impl MemorySink {
-    pub fn new(memory: &Arc<Mutex<Memory>>, first_rank: bool) -> Self {
+    pub fn new(memory: &Arc<Mutex<Memory>>, rank: usize, size: usize) -> Self {
         Self {
             memory: Arc::clone(memory),
             fails_at: None,
-            first_rank,
+            first_rank: rank == 0,
+            one_node: size <= RANKS_PER_NODE,
             collective: None,
+            syncing: Box::new(|| ()),
+            leases: VecDeque::new(),
             calls: BTreeMap::new(),
             unsynced: Vec::new(),
         }
@@ -232,6 +262,11 @@ impl MemorySink {
 }
 
 impl Sink for MemorySink {
+    fn more(&mut self) -> Result<More> {
+        let lease = self.leases.pop_front();
+        Ok(lease.map_or(More::Nothing, More::Frames))
+    }
+
     fn begin(&mut self) -> Result<()> {
         self.attempt(Step::Begin, "begin")
     }
@@ -281,6 +316,7 @@ impl Sink for MemorySink {
 
     fn sync(&mut self) -> Result<()> {
         self.attempt(Step::Sync, "sync")?;
+        (self.syncing)();
         let mut memory = self.memory.lock().unwrap();
         for frame in self.unsynced.drain(..) {
             memory.frames.get_mut(&frame).expect("was written").synced = true;
@@ -288,12 +324,16 @@ impl Sink for MemorySink {
         Ok(())
     }
 
-    fn check_results(&mut self, rows: &Rows) -> Result<()> {
+    fn check_results(&mut self, rows: &Rows, look: Look) -> Result<()> {
         self.attempt(Step::CheckResults, "check of the results")?;
         let memory = self.memory.lock().unwrap();
         for (i, frame) in rows.frames.iter().enumerate() {
             let stored = &memory.frames[&frame];
-            assert!(stored.synced, "frame {frame} is looked at before its sync");
+            let seen = match look {
+                Look::AtOnce => self.one_node && !stored.synced,
+                Look::Later => stored.synced,
+            };
+            assert!(seen, "frame {frame} is looked at before its sync");
             assert!(
                 stored.status.is_none(),
                 "frame {frame} has its state already"
@@ -333,11 +373,33 @@ pub struct Generated {
     pub nan: Vec<u64>,
     /// Reading this frame fails.
     pub unreadable: Option<u64>,
+    /// Frames of gold; all others are of argon.
+    pub golden: Option<fn(u64) -> bool>,
     pub reads: usize,
     pub largest_read: u64,
 }
 
+impl Generated {
+    fn element(&self, frame: u64) -> u8 {
+        let golden = self.golden.is_some_and(|is| is(frame));
+        if golden { 79 } else { 18 }
+    }
+}
+
 impl Source for Generated {
+    fn sizes(
+        &mut self,
+        frames: &FrameSet,
+        size_of: &[u8; 256],
+        each: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        for frame in frames.iter() {
+            let size = usize::from(size_of[usize::from(self.element(frame))]);
+            each((size * atoms_of(frame)) as u64);
+        }
+        Ok(())
+    }
+
     fn read(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
         self.reads += 1;
         self.largest_read = self.largest_read.max(frames.len());
@@ -350,7 +412,7 @@ impl Source for Generated {
             if self.nan.contains(&frame) {
                 positions[0][1] = f64::NAN;
             }
-            let species = vec![18; positions.len()];
+            let species = vec![self.element(frame); positions.len()];
             let (species, positions) = (&species[..], &positions[..]);
             block.push(
                 frame,

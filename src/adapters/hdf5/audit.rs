@@ -5,10 +5,15 @@ use crate::domain::error::{GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
+use super::READ_GAP;
 use super::result_reader::{ResultBlock, ResultReader};
 
-/// Bytes of forces read at a time.
-const BLOCK_BYTES: u64 = 64 << 20;
+/// Bytes of results read at a time.
+const BLOCK_BYTES: u64 = 16 << 20;
+/// Frames that are worth a thread of their own.
+const FRAMES_PER_THREAD: usize = 1 << 10;
+/// Threads that compare while nothing else goes on.
+const MOST_THREADS: usize = 8;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -19,8 +24,38 @@ pub struct Findings {
     pub not_completed: u64,
     /// Of those, the undefined ones that have numbers all the same.
     pub uncommitted: u64,
-    /// Frames whose state promises what is not there, and why.
-    pub wrong: Vec<(u64, String)>,
+    /// Frames whose state promises what is not there, and why, ascending.
+    pub wrong: Vec<(u64, Wrong)>,
+}
+
+/// What is wrong with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// Its stored code is none.
+    Status(i64),
+    /// It is completed and some of its results are NaN.
+    NotANumber,
+    /// Its results are not those that were computed.
+    Checksum,
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(code) => write!(f, "status {code} means nothing"),
+            Self::NotANumber => f.write_str("completed, but has NaN"),
+            Self::Checksum => f.write_str("does not match its checksum"),
+        }
+    }
+}
+
+impl Findings {
+    fn add(&mut self, more: Self) {
+        self.completed += more.completed;
+        self.not_completed += more.not_completed;
+        self.uncommitted += more.uncommitted;
+        self.wrong.extend(more.wrong);
+    }
 }
 
 /// Bytes of results of one frame, on average.
@@ -30,27 +65,59 @@ pub fn mean_bytes(reader: &ResultReader) -> u64 {
 
 /// Reads results and checksums of `frames` and compares.
 pub fn audit(reader: &ResultReader, frames: &FrameSet, go_on: GoOn<'_>) -> Result<Findings> {
-    let mean_bytes = mean_bytes(reader);
-    let mut rest = frames.clone();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let block_frames = (BLOCK_BYTES / mean_bytes(reader)).max(1);
+    let mut rest = frames.bridged(READ_GAP);
     let mut block = ResultBlock::default();
     let mut findings = Findings::default();
+    let mut wanted = Vec::new();
     while !rest.is_empty() {
         go_on()?;
-        let part = rest.split_front((BLOCK_BYTES / mean_bytes).max(1));
+        let part = rest.split_front(block_frames);
         reader.read_results(&part, &mut block)?;
+        wanted.clear();
+        let asked = part.intersection(frames);
+        let mut asked = asked.iter().peekable();
         for (i, frame) in part.iter().enumerate() {
-            let forces = &block.forces[block.offsets[i]..block.offsets[i + 1]];
-            let row = Row {
-                code: block.status[i],
-                energy: block.energy[i],
-                forces,
-                stress: &block.stress[i],
-                checksum: block.checksum[i],
-            };
-            row.examine(frame, &mut findings);
+            if asked.next_if_eq(&frame).is_some() {
+                wanted.push((i, frame));
+            }
         }
+        let most = wanted.len().div_ceil(FRAMES_PER_THREAD);
+        let each = wanted
+            .len()
+            .div_ceil(most.min(threads).clamp(1, MOST_THREADS));
+        let block = &block;
+        std::thread::scope(|scope| {
+            let mut shares = wanted.chunks(each.max(1));
+            let mine = shares.next().unwrap_or_default();
+            let others: Vec<_> = shares
+                .map(|share| scope.spawn(move || examine(block, share)))
+                .collect();
+            findings.add(examine(block, mine));
+            for other in others {
+                let theirs = other.join();
+                findings.add(theirs.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+        });
     }
     Ok(findings)
+}
+
+/// Looks at some frames of a block: their places in it, and their numbers.
+fn examine(block: &ResultBlock, frames: &[(usize, u64)]) -> Findings {
+    let mut findings = Findings::default();
+    for (i, frame) in frames {
+        let row = Row {
+            code: block.status[*i],
+            energy: block.energy[*i],
+            forces: &block.forces[block.offsets[*i]..block.offsets[*i + 1]],
+            stress: &block.stress[*i],
+            checksum: block.checksum[*i],
+        };
+        row.examine(*frame, &mut findings);
+    }
+    findings
 }
 
 struct Row<'a> {
@@ -64,8 +131,7 @@ struct Row<'a> {
 impl Row<'_> {
     fn examine(&self, frame: u64, findings: &mut Findings) {
         let Some(status) = Status::from_code(self.code) else {
-            let why = format!("status {} means nothing", self.code);
-            return findings.wrong.push((frame, why));
+            return findings.wrong.push((frame, Wrong::Status(self.code)));
         };
         if status != Status::Completed {
             findings.not_completed += 1;
@@ -78,13 +144,9 @@ impl Row<'_> {
         findings.completed += 1;
         let nan = self.energy.is_nan() || self.forces.as_flattened().iter().any(|x| x.is_nan());
         if nan {
-            findings
-                .wrong
-                .push((frame, "completed, but has NaN".into()));
+            findings.wrong.push((frame, Wrong::NotANumber));
         } else if checksum(self.energy, self.forces, self.stress) != self.checksum {
-            findings
-                .wrong
-                .push((frame, "does not match its checksum".into()));
+            findings.wrong.push((frame, Wrong::Checksum));
         }
     }
 }

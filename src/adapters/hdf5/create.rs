@@ -1,7 +1,7 @@
 //! Creation of a result file: rank 0 alone, serial driver, temporary name, full size.
 //!
-//! HDF5 lays out the datasets and gives them their places; they are filled afterwards, in steps between which a wish to
-//! stop is heard (HDF5 itself would write gigabytes in one call). Such a wish removes the temporary file. What a kill
+//! HDF5 lays out the datasets and gives them their places; they are filled afterwards, by all ranks (see
+//! [`fill`](super::fill); HDF5 itself would write gigabytes in one call of one rank). A wish to stop removes the temporary file. What a kill
 //! leaves behind at each line: before the rename, a temporary file that the next creation removes; after it, a complete
 //! result file in which every frame is undefined. Attributes are written by all ranks into the temporary file
 //! ([`write_attributes`]); the rename comes last.
@@ -16,6 +16,7 @@ use ::hdf5::{Dataset, File, FileBuilder, Group, H5Type};
 use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::status::Status;
 
+use super::fill::Filler;
 use super::geometry::{Geometry, copies, share_time_axis, write_geometry, write_time_axis};
 use super::input::Input;
 use super::layout::{self, MESSAGE_BYTES, attribute, unit};
@@ -33,15 +34,44 @@ pub fn temporary(result: &Path) -> PathBuf {
     name.into()
 }
 
-/// Creates the temporary file with all groups and datasets, NaN-filled, on reserved space, and closes it.
+/// Large datasets begin where a stripe or a block of a parallel file system does: 4 MiB is the default stripe of Lustre
+/// and a multiple of GPFS's usual blocks. Smaller ones are not worth the holes.
+const ALIGNED: (u64, u64) = (64 << 20, 4 << 20);
+
+/// Makes the empty file first, where somebody else than the system has to (stripes); it does not exist then.
+pub type Make<'a> = &'a dyn Fn(&Path);
+
+/// [`lay_out`], then fills everything: what a single process does.
+pub fn create(result: &Path, input: &mut Input, geometry: Geometry, go_on: GoOn<'_>) -> Result<()> {
+    lay_out(result, input, geometry, &|_| (), go_on)?;
+    let filled = Filler::open(result, (0, 1), go_on).and_then(|mut filler| {
+        (0..filler.steps()).try_for_each(|_| filler.step())?;
+        filler.end()
+    });
+    if filled.is_err() {
+        let _ = fs::remove_file(temporary(result));
+    }
+    filled
+}
+
+/// Creates the temporary file with all groups and datasets on reserved space, the results not filled yet, and closes it.
 ///
 /// # Errors
 /// As every error, a wish to stop leaves nothing behind.
-pub fn create(result: &Path, input: &mut Input, geometry: Geometry, go_on: GoOn<'_>) -> Result<()> {
+pub fn lay_out(
+    result: &Path,
+    input: &mut Input,
+    geometry: Geometry,
+    make: Make<'_>,
+    go_on: GoOn<'_>,
+) -> Result<()> {
     let path = temporary(result);
     let done = check_space(result, input, geometry)
         .and_then(|()| remove_if_there(&path))
-        .and_then(|()| create_at(&path, result, input, geometry, go_on))
+        .and_then(|()| {
+            make(&path);
+            create_at(&path, result, input, geometry, go_on)
+        })
         .and_then(|()| go_on());
     if done.is_err() {
         // The error that matters is the first one.
@@ -68,13 +98,13 @@ fn create_at(
     let mut pace = Pace::new(plain, result, go_on);
     let before = ffi::open_objects();
     let mut builder = FileBuilder::new();
-    builder.with_fapl(|fapl| fapl.libver_earliest());
+    builder.with_fapl(|fapl| fapl.libver_earliest().alignment(ALIGNED.0, ALIGNED.1));
     let file = builder.create(path).map_err(doing())?;
     write_h5md(&file).map_err(doing())?;
     let particles = group(&file, layout::PARTICLES).map_err(doing())?;
     write_time_axis(&file, input, &mut pace)?;
     write_geometry(&particles, result, input, geometry, &mut pace)?;
-    let fills = create_results(&file, input).map_err(doing())?;
+    create_results(&file, input).map_err(doing())?;
     file.flush().map_err(doing())?;
     // The file closes with the last of its objects.
     drop(particles);
@@ -86,14 +116,6 @@ fn create_at(
         )));
     }
     pace.reserve()?;
-    for Fill {
-        start,
-        bytes,
-        pattern,
-    } in &fills
-    {
-        pace.fill(*start, *bytes, pattern)?;
-    }
     pace.end()
 }
 
@@ -123,34 +145,20 @@ fn write_h5md(file: &File) -> ::hdf5::Result<()> {
     write_text(&creator, "version", env!("CARGO_PKG_VERSION"))
 }
 
-/// What is to be written over and over into a dataset, and where.
-struct Fill {
-    start: u64,
-    bytes: u64,
-    pattern: Vec<u8>,
-}
-
-/// A contiguous dataset allocated at once, whose fill value `value` (in bytes: `pattern`) is for us to write.
+/// A contiguous dataset allocated at once, whose fill value is for us to write, see [`fill`](super::fill).
 fn filled<T: H5Type + Into<::hdf5::types::OwnedDynValue>>(
     group: &Group,
     name: &str,
     shape: &[usize],
-    (value, pattern): (T, &[u8]),
-) -> ::hdf5::Result<(Dataset, Option<Fill>)> {
-    let dataset = group
+    value: T,
+) -> ::hdf5::Result<Dataset> {
+    group
         .new_dataset::<T>()
         .alloc_time(Some(AllocTime::Early))
         .fill_time(FillTime::Never)
         .fill_value(value)
         .shape(shape.to_vec())
-        .create(name)?;
-    // An empty one has no place.
-    let fill = dataset.offset().map(|start| Fill {
-        start,
-        bytes: (dataset.size() * pattern.len()) as u64,
-        pattern: pattern.to_vec(),
-    });
-    Ok((dataset, fill))
+        .create(name)
 }
 
 /// A contiguous dataset allocated at once and left as the file system gives it: zeros, see [`Pace::reserve`].
@@ -174,10 +182,8 @@ pub(super) fn atoms_shape(input: &Input) -> Vec<usize> {
     }
 }
 
-/// The datasets of results; how to fill them once the file is closed.
-fn create_results(file: &File, input: &Input) -> ::hdf5::Result<Vec<Fill>> {
-    let nan = (f64::NAN, &f64::NAN.to_ne_bytes()[..]);
-    let mut fills = Vec::new();
+/// The datasets of results.
+fn create_results(file: &File, input: &Input) -> ::hdf5::Result<()> {
     let frames = input.frames() as usize;
     for (path, shape, unit) in [
         (layout::FORCES, atoms_shape(input), unit::FORCE),
@@ -185,21 +191,17 @@ fn create_results(file: &File, input: &Input) -> ::hdf5::Result<Vec<Fill>> {
         (layout::STRESS, vec![frames, 3, 3], unit::STRESS),
     ] {
         let group = group(file, path)?;
-        let (values, fill) = filled(&group, "value", &shape, nan)?;
-        fills.extend(fill);
+        let values = filled(&group, "value", &shape, f64::NAN)?;
         write_text(&values, "unit", unit)?;
         share_time_axis(&group)?;
     }
     let ours = group(file, layout::FRAMEWISE)?;
-    let undefined = Status::Undefined.code();
-    let undefined = (undefined, &undefined.to_ne_bytes()[..]);
-    let seconds = (f32::NAN, &f32::NAN.to_ne_bytes()[..]);
-    fills.extend(filled(&ours, "status", &[frames], undefined)?.1);
-    fills.extend(filled(&ours, "checksum", &[frames], (0u64, &[0; 8]))?.1);
-    fills.extend(filled(&ours, "seconds", &[frames], seconds)?.1);
+    filled(&ours, "status", &[frames], Status::Undefined.code())?;
+    filled(&ours, "checksum", &[frames], 0u64)?;
+    filled(&ours, "seconds", &[frames], f32::NAN)?;
     zeroed::<Message>(&ours, "message", &[frames])?;
     history::create(&ours)?;
-    Ok(fills)
+    Ok(())
 }
 
 /// Says how much is missing before anything is written.

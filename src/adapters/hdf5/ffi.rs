@@ -6,18 +6,23 @@
 
 use std::ffi::c_uint;
 use std::ops::Range;
+use std::ptr::null_mut;
 
+use hdf5::types::{FloatSize, IntSize, TypeDescriptor};
 use hdf5::{Dataset, Datatype, H5Type};
 use hdf5_sys::h5::{H5get_libversion, herr_t, hsize_t};
 use hdf5_sys::h5d::{H5D_mpio_actual_io_mode_t, H5Dget_space, H5Dread, H5Dwrite};
 use hdf5_sys::h5f::{H5F_OBJ_ALL, H5Fget_obj_count};
 use hdf5_sys::h5i::hid_t;
 use hdf5_sys::h5p::{
-    H5FD_mpio_xfer_t, H5P_CLS_DATASET_XFER, H5P_DEFAULT, H5Pclose, H5Pcreate, H5Pset_dxpl_mpio,
+    H5FD_mpio_xfer_t, H5P_CLS_DATASET_XFER, H5Pclose, H5Pcreate, H5Pset_buffer, H5Pset_dxpl_mpio,
 };
 use hdf5_sys::h5s::{
     H5S_SELECT_OR, H5S_SELECT_SET, H5Sclose, H5Scopy, H5Screate_simple, H5Sget_simple_extent_dims,
     H5Sget_simple_extent_ndims, H5Smodify_select, H5Sselect_hyperslab, H5Sselect_none,
+};
+use hdf5_sys::h5t::{
+    H5T_NATIVE_DOUBLE, H5T_NATIVE_FLOAT, H5T_NATIVE_INT32, H5T_NATIVE_INT64, H5T_NATIVE_UINT64,
 };
 
 use crate::domain::error::{Error, Result};
@@ -27,6 +32,10 @@ unsafe extern "C" {
     fn H5Pget_mpio_actual_io_mode(plist: hid_t, mode: *mut H5D_mpio_actual_io_mode_t) -> herr_t;
     fn H5Pget_mpio_no_collective_cause(plist: hid_t, local: *mut u32, global: *mut u32) -> herr_t;
 }
+
+/// Bytes converted at once when the file has another type of number. HDF5 zeroes the buffer for each read, and has one of
+/// 1 MiB by default: longer than a frame.
+const CONVERTED: usize = 32 << 10;
 
 /// How rows travel to the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,19 +115,50 @@ pub fn write_rows<T: H5Type>(
     data: &[T],
     transfer: Transfer,
 ) -> Result<()> {
-    let (rows, data, error) = match check_length(dataset, rows, data.len()) {
-        Ok(()) => (rows, data, None),
+    write(
+        dataset,
+        rows,
+        data,
+        (data.len(), transfer),
+        MemoryType::of::<T>,
+    )
+}
+
+/// As [`write_rows`], of elements as they lie in the file.
+pub fn write_bytes(
+    dataset: &Dataset,
+    rows: &[Range<u64>],
+    bytes: &[u8],
+    transfer: Transfer,
+) -> Result<()> {
+    let stored = dataset.dtype().map_err(super::failed("stored type"))?;
+    let elements = bytes.len() / stored.size().max(1);
+    write(dataset, rows, bytes, (elements, transfer), || {
+        Ok(MemoryType::Made(stored))
+    })
+}
+
+/// Writes `data`, which are `elements` elements of the type that `memory_type` makes.
+fn write<T>(
+    dataset: &Dataset,
+    rows: &[Range<u64>],
+    data: &[T],
+    (elements, transfer): (usize, Transfer),
+    memory_type: impl FnOnce() -> Result<MemoryType>,
+) -> Result<()> {
+    let (rows, elements, error) = match check_length(dataset, rows, elements) {
+        Ok(_) => (rows, elements, None),
         // The other ranks are in the collective call already: take part with nothing, then complain.
-        Err(error) if transfer == Transfer::Collective => (&[][..], &[][..], Some(error)),
+        Err(error) if transfer == Transfer::Collective => (&[][..], 0, Some(error)),
         Err(error) => return Err(error),
     };
     let written = hdf5::sync::sync(|| {
         let file_space = select(dataset, rows)?;
-        let memory_space = memory_space(data.len())?;
+        let memory_space = memory_space(elements)?;
         let plist = transfer_list(transfer)?;
-        let memory_type = Datatype::from_type::<T>().map_err(super::failed("memory type"))?;
-        // SAFETY: all handles are open; `memory_space` selects exactly the `data.len()` elements of `data`, of the
-        // type that `T` declares, and as many are selected in the file (checked above).
+        let memory_type = memory_type()?;
+        // SAFETY: all handles are open; `memory_space` selects `elements` elements of `data`, which has no fewer of the
+        // type that both callers declare, and as many are selected in the file (checked above).
         let code = unsafe {
             H5Dwrite(
                 dataset.id(),
@@ -146,45 +186,89 @@ fn cannot_write(dataset: &Dataset) -> String {
     )
 }
 
+/// Runs of rows in one call of HDF5. A selection of more of them costs more than its share: its parts no longer fit into
+/// the processor's caches.
+const MOST_RUNS: usize = 1 << 15;
+
 /// Reads the rows `rows` (ascending, disjoint) of `dataset` into `data`; HDF5 converts numbers to `T`.
 pub fn read_rows<T: H5Type>(dataset: &Dataset, rows: &[Range<u64>], data: &mut [T]) -> Result<()> {
-    check_length(dataset, rows, data.len())?;
+    let elements = check_length(dataset, rows, data.len())?;
     if data.is_empty() {
         return Ok(());
     }
     hdf5::sync::sync(|| {
-        let file_space = select(dataset, rows)?;
-        let memory_space = memory_space(data.len())?;
-        let memory_type = Datatype::from_type::<T>().map_err(super::failed("memory type"))?;
-        // SAFETY: as in `write_rows`; HDF5 writes the selected elements, `data.len()` of them, into `data`.
-        let code = unsafe {
-            H5Dread(
-                dataset.id(),
-                memory_type.id(),
-                memory_space.id,
-                file_space.id,
-                H5P_DEFAULT,
-                data.as_mut_ptr().cast(),
-            )
-        };
-        check_with(code, || {
-            format!("cannot read {} of {}", dataset.name(), dataset.filename())
-        })
+        let memory_type = MemoryType::of::<T>()?;
+        let plist = transfer_list(Transfer::Independent)?;
+        // SAFETY: the list is open; without buffers given HDF5 makes its own.
+        let code = unsafe { H5Pset_buffer(plist.id, CONVERTED, null_mut(), null_mut()) };
+        check(code, "conversion buffer")?;
+        let mut rest = data;
+        for rows in rows.chunks(MOST_RUNS) {
+            let wanted = rows.iter().map(|r| r.end - r.start).sum::<u64>() as usize * elements;
+            let (now, later) = rest.split_at_mut(wanted);
+            rest = later;
+            let file_space = select(dataset, rows)?;
+            let memory_space = memory_space(now.len())?;
+            // SAFETY: as in `write_rows`; HDF5 writes the selected elements, as many as `now` has, into `now`.
+            let code = unsafe {
+                H5Dread(
+                    dataset.id(),
+                    memory_type.id(),
+                    memory_space.id,
+                    file_space.id,
+                    plist.id,
+                    now.as_mut_ptr().cast(),
+                )
+            };
+            check_with(code, || {
+                format!("cannot read {} of {}", dataset.name(), dataset.filename())
+            })?;
+        }
+        Ok(())
     })
 }
 
-fn check_length(dataset: &Dataset, rows: &[Range<u64>], elements: usize) -> Result<()> {
-    let wanted = rows.iter().map(|r| r.end - r.start).sum::<u64>() * row_elements(dataset) as u64;
+/// How elements lie in memory: one of HDF5's own types where there is one, since making a type costs more than reading a
+/// few rows.
+enum MemoryType {
+    Native(hid_t),
+    Made(Datatype),
+}
+
+impl MemoryType {
+    fn of<T: H5Type>() -> Result<Self> {
+        Ok(match T::type_descriptor() {
+            TypeDescriptor::Float(FloatSize::U8) => Self::Native(*H5T_NATIVE_DOUBLE),
+            TypeDescriptor::Float(FloatSize::U4) => Self::Native(*H5T_NATIVE_FLOAT),
+            TypeDescriptor::Integer(IntSize::U8) => Self::Native(*H5T_NATIVE_INT64),
+            TypeDescriptor::Integer(IntSize::U4) => Self::Native(*H5T_NATIVE_INT32),
+            TypeDescriptor::Unsigned(IntSize::U8) => Self::Native(*H5T_NATIVE_UINT64),
+            _ => Self::Made(Datatype::from_type::<T>().map_err(super::failed("memory type"))?),
+        })
+    }
+
+    fn id(&self) -> hid_t {
+        match self {
+            Self::Native(id) => *id,
+            Self::Made(made) => made.id(),
+        }
+    }
+}
+
+/// Errors unless so many elements fit the rows; returns the elements of a row.
+fn check_length(dataset: &Dataset, rows: &[Range<u64>], elements: usize) -> Result<usize> {
+    let shape = dataset.shape();
+    let row = shape.iter().skip(1).product::<usize>();
+    let wanted = rows.iter().map(|r| r.end - r.start).sum::<u64>() * row as u64;
     let last = rows.last().map_or(0, |r| r.end);
-    let have = dataset.shape().first().copied().unwrap_or(0) as u64;
+    let have = shape.first().copied().unwrap_or(0) as u64;
     if wanted != elements as u64 || last > have {
         return Err(Error::failure(format!(
-            "{} has {have} rows of {} elements; {elements} elements for rows up to {last} do not fit",
+            "{} has {have} rows of {row} elements; {elements} elements for rows up to {last} do not fit",
             dataset.name(),
-            row_elements(dataset)
         )));
     }
-    Ok(())
+    Ok(row)
 }
 
 fn memory_space(elements: usize) -> Result<Handle> {
@@ -222,7 +306,7 @@ fn select(dataset: &Dataset, rows: &[Range<u64>]) -> Result<Handle> {
     let dims = unsafe {
         let rank = H5Sget_simple_extent_ndims(space.id);
         let mut dims = vec![0 as hsize_t; usize::try_from(rank).unwrap_or(0).max(1)];
-        H5Sget_simple_extent_dims(space.id, dims.as_mut_ptr(), std::ptr::null_mut());
+        H5Sget_simple_extent_dims(space.id, dims.as_mut_ptr(), null_mut());
         dims
     };
     if rows.is_empty() {

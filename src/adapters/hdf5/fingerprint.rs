@@ -1,6 +1,7 @@
 //! Tells one input from another.
 
 use xxhash_rust::xxh3::Xxh3;
+use zerocopy::IntoBytes as _;
 
 use crate::domain::error::{GoOn, Result};
 use crate::domain::frame::FrameBlock;
@@ -20,15 +21,15 @@ const GLANCES: u64 = 5;
 /// frames, or of 4096 evenly spaced ones where the positions take more than 256 MiB. It does not depend on the
 /// file's name, place or layout.
 pub fn fingerprint(input: &mut Input, go_on: GoOn<'_>) -> Result<String> {
-    let mut hash = Xxh3::new();
-    hash.update(&input.frames().to_le_bytes());
-    hash.update(&input.total_atoms().to_le_bytes());
+    let mut hash = Stream::new();
+    hash.bytes(&input.frames().to_le_bytes());
+    hash.bytes(&input.total_atoms().to_le_bytes());
     let mut rest = sample(input.frames(), 24 * input.total_atoms());
     let mut block = FrameBlock::default();
     while !rest.is_empty() {
         go_on()?;
         input.read(&rest.split_front(input.block_frames()), &mut block)?;
-        update(&mut hash, &block);
+        hash.block(&block);
     }
     Ok(format!("{:016x}", hash.digest()))
 }
@@ -36,11 +37,11 @@ pub fn fingerprint(input: &mut Input, go_on: GoOn<'_>) -> Result<String> {
 /// What every rank can afford to look at, so that ranks with another file under the same path find out: numbers of
 /// frames and atoms, group, and XXH3-64 over a few frames.
 pub fn glance(input: &mut Input) -> Result<String> {
-    let mut hash = Xxh3::new();
+    let mut hash = Stream::new();
     let mut block = FrameBlock::default();
     for frame in spaced(input.frames(), GLANCES).iter() {
         input.read(&FrameSet::from_runs(vec![frame..frame + 1]), &mut block)?;
-        update(&mut hash, &block);
+        hash.block(&block);
     }
     Ok(format!(
         "{} frames of {} atoms in {}, {:016x}",
@@ -67,29 +68,78 @@ fn spaced(frames: u64, most: u64) -> FrameSet {
     (0..most).map(|k| nth(k)..nth(k) + 1).collect()
 }
 
-fn update(hash: &mut Xxh3, block: &FrameBlock) {
-    let mut bytes = [0u8; 8 * 256];
-    let mut reals = |hash: &mut Xxh3, values: &[f64]| {
-        for chunk in values.chunks(256) {
-            for (place, x) in bytes.chunks_exact_mut(8).zip(chunk) {
-                place.copy_from_slice(&x.to_le_bytes());
-            }
-            hash.update(&bytes[..8 * chunk.len()]);
+/// Bytes that are hashed at once: frames of a few atoms are not hashed number by number.
+const CHUNK: usize = 1 << 16;
+
+/// Hashes bytes in large pieces.
+struct Stream {
+    hash: Xxh3,
+    waiting: Vec<u8>,
+}
+
+impl Stream {
+    fn new() -> Self {
+        Self {
+            hash: Xxh3::new(),
+            waiting: Vec::with_capacity(CHUNK),
         }
-    };
-    for i in 0..block.len() {
-        let frame = block.frame(i);
-        hash.update(&(frame.len() as u64).to_le_bytes());
-        hash.update(frame.species);
-        reals(hash, frame.positions.as_flattened());
-        reals(hash, frame.cell.vectors.as_flattened());
-        hash.update(&frame.cell.periodic.map(u8::from));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        if self.waiting.len() + bytes.len() > CHUNK {
+            self.hash.update(&self.waiting);
+            self.waiting.clear();
+        }
+        if bytes.len() > CHUNK {
+            self.hash.update(bytes);
+        } else {
+            self.waiting.extend_from_slice(bytes);
+        }
+    }
+
+    fn reals(&mut self, values: &[f64]) {
+        if cfg!(target_endian = "little") {
+            return self.bytes(values.as_bytes());
+        }
+        for x in values {
+            self.bytes(&x.to_le_bytes());
+        }
+    }
+
+    fn block(&mut self, block: &FrameBlock) {
+        for i in 0..block.len() {
+            let frame = block.frame(i);
+            self.bytes(&(frame.len() as u64).to_le_bytes());
+            self.bytes(frame.species);
+            self.reals(frame.positions.as_flattened());
+            self.reals(frame.cell.vectors.as_flattened());
+            self.bytes(&frame.cell.periodic.map(u8::from));
+        }
+    }
+
+    fn digest(mut self) -> u64 {
+        self.hash.update(&self.waiting);
+        self.hash.digest()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashing_in_pieces_is_hashing_the_bytes() {
+        let numbers: Vec<f64> = (0..50_000).map(f64::from).collect();
+        let mut stream = Stream::new();
+        let mut plain = Vec::new();
+        for length in [1, 3, 8000, 20_000, 7, 9000] {
+            stream.bytes(&[1, 2, 3]);
+            stream.reals(&numbers[..length]);
+            plain.extend([1, 2, 3]);
+            plain.extend(numbers[..length].iter().flat_map(|x| x.to_le_bytes()));
+        }
+        assert_eq!(stream.digest(), xxhash_rust::xxh3::xxh3_64(&plain));
+    }
 
     #[test]
     fn large_inputs_are_sampled_from_the_first_frame_to_the_last() {

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::domain::error::{Error, Result};
 
 use super::failed;
-use super::ffi::{self, Transfer};
 
 /// Number of slots; the newest run overwrites the oldest.
 pub const SLOTS: usize = 256;
@@ -90,16 +89,6 @@ pub fn read(slots: &Dataset) -> Result<Vec<Run>> {
         .collect();
     runs.sort_by_key(|run| run.number);
     Ok(runs)
-}
-
-/// Writes one run into its slot; `here` on the rank that writes, the others take part with nothing.
-pub fn write(slots: &Dataset, run: &Run, here: bool, transfer: Transfer) -> Result<()> {
-    let slot = run.slot();
-    if here {
-        ffi::write_rows(slots, &[slot..slot + 1], &[run.encode()], transfer)
-    } else {
-        ffi::write_rows::<Slot>(slots, &[], &[], transfer)
-    }
 }
 
 #[cfg(test)]

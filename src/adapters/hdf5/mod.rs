@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod create;
 pub mod ffi;
+pub mod fill;
 pub mod fingerprint;
 pub mod geometry;
 pub mod history;
@@ -12,9 +13,11 @@ mod locate;
 mod pace;
 pub mod readback;
 pub mod result_reader;
+pub mod seconds;
 pub mod sink;
 mod slab;
 pub mod trajectory_writer;
+pub mod write;
 
 use std::fs;
 use std::io::Read;
@@ -26,6 +29,14 @@ use crate::domain::error::{Error, Result};
 
 /// Chunks of a compressed input kept in memory, so that consecutive batches do not decompress them again.
 const CHUNK_CACHE_BYTES: usize = 64 << 20;
+
+/// Frames that are read although nobody asked for them where they lie between two that somebody did: selections of many
+/// runs cost more.
+const READ_GAP: u64 = 64;
+
+/// Reads of fewer bytes fetch so many. The default of 64 KiB is many frames, and frames that are dealt out have their
+/// neighbours on other ranks.
+const SIEVE_BYTES: usize = 4 << 10;
 
 /// Opens an HDF5 file for reading with the serial driver.
 pub fn open_read_only(path: &Path) -> Result<File> {
@@ -51,7 +62,10 @@ pub fn open_read_only(path: &Path) -> Result<File> {
         )));
     }
     let mut builder = FileBuilder::new();
-    builder.with_fapl(|fapl| fapl.chunk_cache(12_421, CHUNK_CACHE_BYTES, 0.9));
+    builder.with_fapl(|fapl| {
+        fapl.chunk_cache(12_421, CHUNK_CACHE_BYTES, 0.9)
+            .sieve_buf_size(SIEVE_BYTES)
+    });
     builder.open(path).map_err(|e| {
         Error::failure(format!(
             "{shown}: truncated or damaged HDF5 file ({}); copy it again from its source",

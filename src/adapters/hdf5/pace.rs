@@ -5,10 +5,13 @@ use std::fs::File as PlainFile;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::adapters::write_back;
 use crate::domain::error::{Error, GoOn, Result};
 
 /// Bytes between two syncs. A single one after all of them would keep a process that shall stop for minutes.
 const UNSYNCED: u64 = 128 << 20;
+/// Bytes after which the disk is asked to begin.
+const BEGUN: u64 = 8 << 20;
 /// Bytes of one step. Four times as many took four times as long.
 const STEP: u64 = 1 << 20;
 
@@ -18,6 +21,8 @@ pub struct Pace<'a> {
     result: &'a Path,
     go_on: GoOn<'a>,
     unsynced: u64,
+    /// Bytes that the disk has not been asked to write yet.
+    idle: u64,
 }
 
 impl<'a> Pace<'a> {
@@ -28,6 +33,7 @@ impl<'a> Pace<'a> {
             result,
             go_on,
             unsynced: 0,
+            idle: 0,
         }
     }
 
@@ -56,6 +62,11 @@ impl<'a> Pace<'a> {
     pub fn wrote(&mut self, bytes: u64) -> Result<()> {
         (self.go_on)()?;
         self.unsynced += bytes;
+        self.idle += bytes;
+        if self.idle >= BEGUN {
+            self.idle = 0;
+            write_back::begin(&self.file);
+        }
         if self.unsynced > UNSYNCED {
             self.unsynced = 0;
             // The system says only once that writing back has failed.

@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 
 use ::hdf5::Dataset;
 
+use crate::adapters::mpi::node::Piece;
+use crate::adapters::write_back;
 use crate::domain::error::{Error, Result};
 
 use super::ffi::row_elements;
 
 /// Most bytes read at once.
-const WINDOW_BYTES: u64 = 1 << 20;
+const WINDOW_BYTES: u64 = 256 << 10;
 /// Rows closer together than this are read at once, with what lies between them.
 const GAP_BYTES: u64 = 4 << 10;
 
@@ -27,6 +29,7 @@ pub struct Place {
     name: String,
     address: u64,
     row_bytes: u64,
+    rows: u64,
 }
 
 impl Place {
@@ -51,13 +54,39 @@ impl Place {
             name: dataset.name(),
             address,
             row_bytes,
+            rows: dataset.shape().first().copied().unwrap_or(1) as u64,
         })
+    }
+
+    /// Where its first row begins.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// The rows that a piece of the file holds, whole ones, of those that are here.
+    pub fn rows_in(&self, piece: &Piece) -> Range<u64> {
+        let row =
+            |at: u64| (at.saturating_sub(self.address) / self.row_bytes.max(1)).min(self.rows);
+        row(piece.at)..row(piece.at + piece.length)
+    }
+
+    /// Bytes of so many rows.
+    pub fn bytes(&self, rows: &Range<u64>) -> usize {
+        ((rows.end - rows.start) * self.row_bytes) as usize
+    }
+
+    /// Where rows are in the file.
+    pub fn bytes_of(&self, rows: &Range<u64>) -> Piece {
+        Piece {
+            at: self.address + rows.start * self.row_bytes,
+            length: (rows.end - rows.start) * self.row_bytes,
+        }
     }
 }
 
-/// A piece of some rows: in the file, and in the bytes that were written.
+/// A part of some rows: in the file, and in the bytes that were written.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct Part {
     at: u64,
     written: usize,
     length: usize,
@@ -70,7 +99,7 @@ pub struct ReadBack {
     file: PlainFile,
     length: u64,
     buffer: Vec<u8>,
-    window: Vec<Piece>,
+    window: Vec<Part>,
 }
 
 impl ReadBack {
@@ -97,6 +126,11 @@ impl ReadBack {
         })
     }
 
+    /// The disk may begin with what this node has written so far.
+    pub fn begin_write_back(&self) {
+        write_back::begin(&self.file);
+    }
+
     /// Errors unless the path still leads to the file that was opened, at its full length: somebody may have removed,
     /// replaced or emptied it, and what is written then is written for nobody.
     pub fn require_file(&self) -> Result<()> {
@@ -120,6 +154,14 @@ impl ReadBack {
             return changed("cut");
         }
         Ok(())
+    }
+
+    /// Reads consecutive rows.
+    pub fn read(&self, place: &Place, rows: &Range<u64>, into: &mut [u8]) -> Result<()> {
+        let Piece { at, length } = place.bytes_of(rows);
+        self.file
+            .read_exact_at(&mut into[..length as usize], at)
+            .map_err(|e| Error::unreadable(&self.path, &e))
     }
 
     /// Errors unless the rows `rows` (ascending, disjoint) of the dataset at `place` are `written`.
@@ -149,17 +191,17 @@ impl ReadBack {
         written: &[u8],
     ) -> Result<Option<u64>> {
         self.window.clear();
-        for piece in pieces(place, rows) {
+        for part in parts(place, rows) {
             if let (Some(first), Some(last)) = (self.window.first(), self.window.last()) {
-                let gap = piece.at - (last.at + last.length as u64);
-                if gap > GAP_BYTES || piece.at + piece.length as u64 - first.at > WINDOW_BYTES {
+                let gap = part.at - (last.at + last.length as u64);
+                if gap > GAP_BYTES || part.at + part.length as u64 - first.at > WINDOW_BYTES {
                     if let Some(row) = self.compare_window(place, written)? {
                         return Ok(Some(row));
                     }
                     self.window.clear();
                 }
             }
-            self.window.push(piece);
+            self.window.push(part);
         }
         self.compare_window(place, written)
     }
@@ -179,16 +221,16 @@ impl ReadBack {
             }
             Err(e) => return Err(Error::unreadable(&self.path, &e)),
         }
-        let wrong = self.window.iter().find(|piece| {
-            let at = (piece.at - start) as usize;
-            found[at..at + piece.length] != written[piece.written..piece.written + piece.length]
+        let wrong = self.window.iter().find(|part| {
+            let at = (part.at - start) as usize;
+            found[at..at + part.length] != written[part.written..part.written + part.length]
         });
-        Ok(wrong.map(|piece| piece.at / place.row_bytes))
+        Ok(wrong.map(|part| part.at / place.row_bytes))
     }
 }
 
-/// Runs of rows as pieces of at most a window.
-fn pieces<'a>(place: &'a Place, rows: &'a [Range<u64>]) -> impl Iterator<Item = Piece> + 'a {
+/// Runs of rows in parts of at most a window.
+fn parts<'a>(place: &'a Place, rows: &'a [Range<u64>]) -> impl Iterator<Item = Part> + 'a {
     let mut written = 0;
     rows.iter().flat_map(move |run| {
         let (start, end) = (run.start * place.row_bytes, run.end * place.row_bytes);
@@ -196,7 +238,7 @@ fn pieces<'a>(place: &'a Place, rows: &'a [Range<u64>]) -> impl Iterator<Item = 
         written += (end - start) as usize;
         (start..end)
             .step_by(WINDOW_BYTES as usize)
-            .map(move |at| Piece {
+            .map(move |at| Part {
                 at,
                 written: before + (at - start) as usize,
                 length: (end - at).min(WINDOW_BYTES) as usize,
@@ -218,6 +260,7 @@ mod tests {
             name: "/d".into(),
             address: 10,
             row_bytes,
+            rows: 200_000,
         };
         (file, content, place)
     }

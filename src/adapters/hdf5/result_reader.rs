@@ -17,11 +17,14 @@ use super::history::{self, Run};
 use super::input::Input;
 use super::readback::Place;
 use super::{
-    failed, ffi, has_signature, layout, lossy, open_read_only, require_room, text_attribute,
+    READ_GAP, failed, ffi, has_signature, layout, lossy, open_read_only, require_room,
+    text_attribute,
 };
 
 /// Frames whose states are read at a time.
 const BLOCK: u64 = 1 << 17;
+/// Messages read at a time.
+const MESSAGES: u64 = 1 << 13;
 
 /// Results of some frames, in the order they were asked for.
 #[derive(Clone, Debug, Default)]
@@ -205,17 +208,37 @@ impl ResultReader {
         Ok(())
     }
 
+    /// Calls `each` with runs of frames in the same state, ascending and as long as can be; `None`: the stored code
+    /// means nothing.
+    pub fn for_each_run(&self, mut each: impl FnMut(Range<u64>, Option<Status>)) -> Result<()> {
+        let mut run = 0..0;
+        let mut code = Status::Undefined.code();
+        self.for_each_status(|rows, codes| {
+            for (frame, next) in rows.zip(codes) {
+                if *next != code {
+                    if !run.is_empty() {
+                        each(run.clone(), Status::from_code(code));
+                    }
+                    (run.start, code) = (frame, *next);
+                }
+                run.end = frame + 1;
+            }
+        })?;
+        if !run.is_empty() {
+            each(run, Status::from_code(code));
+        }
+        Ok(())
+    }
+
     /// All frames, sorted by their states.
     pub fn states(&self) -> Result<States> {
         let mut states = States::default();
-        self.for_each_status(|rows, codes| {
-            for (frame, code) in rows.zip(codes) {
-                let set = match Status::from_code(*code) {
-                    Some(status) => &mut states.by_status[status as usize],
-                    None => &mut states.unknown,
-                };
-                set.append(frame..frame + 1);
-            }
+        self.for_each_run(|run, status| {
+            let set = match status {
+                Some(status) => &mut states.by_status[status as usize],
+                None => &mut states.unknown,
+            };
+            set.append(run);
         })?;
         Ok(states)
     }
@@ -224,12 +247,11 @@ impl ResultReader {
     pub fn counts(&self) -> Result<(StatusCounts, u64)> {
         let mut counts = StatusCounts::default();
         let mut unknown = 0;
-        self.for_each_status(|_, codes| {
-            for code in codes {
-                match Status::from_code(*code) {
-                    Some(status) => counts.add(status, 1),
-                    None => unknown += 1,
-                }
+        self.for_each_run(|run, status| {
+            let frames = run.end - run.start;
+            match status {
+                Some(status) => counts.add(status, frames),
+                None => unknown += frames,
             }
         })?;
         Ok((counts, unknown))
@@ -237,9 +259,22 @@ impl ResultReader {
 
     /// Why frames have no results.
     pub fn messages(&self, frames: &FrameSet) -> Result<Vec<String>> {
-        let mut texts = vec![Message::default(); frames.len() as usize];
-        ffi::read_rows(&self.message, frames.runs(), &mut texts)?;
-        Ok(texts.iter().map(|t| lossy(t.as_bytes())).collect())
+        let mut found = Vec::with_capacity(frames.len() as usize);
+        let mut texts = Vec::new();
+        let mut rest = frames.bridged(READ_GAP);
+        while !rest.is_empty() {
+            let part = rest.split_front(MESSAGES);
+            texts.resize(part.len() as usize, Message::default());
+            ffi::read_rows(&self.message, part.runs(), &mut texts)?;
+            let asked = part.intersection(frames);
+            let mut asked = asked.iter().peekable();
+            for (frame, text) in part.iter().zip(&texts) {
+                if asked.next_if_eq(&frame).is_some() {
+                    found.push(lossy(text.as_bytes()));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Reads results of `frames`, replacing what was in `block`.
@@ -268,48 +303,14 @@ impl ResultReader {
 
     /// Rows of the forces that belong to `frames`, and where each frame's begin.
     fn atom_rows(&self, frames: &FrameSet, offsets: &mut Vec<usize>) -> Result<FrameSet> {
-        offsets.clear();
-        offsets.push(0);
-        if let Some(atoms) = self.atoms() {
-            offsets.extend((1..=frames.len()).map(|i| (i * atoms) as usize));
-            return Ok(frames.clone());
+        if self.atoms().is_some() || self.offsets.is_some() {
+            return force_rows(&self.forces, self.offsets.as_ref(), frames, offsets);
         }
-        let table = self.offsets.as_ref().ok_or_else(|| {
-            Error::failure(format!(
-                "{}: dataset {} is missing",
-                self.path.display(),
-                layout::OFFSETS
-            ))
-        })?;
-        let total = self.total_atoms();
-        let mut rows = FrameSet::empty();
-        for run in frames.runs() {
-            let mut bounds = vec![0u64; (run.end - run.start) as usize + 1];
-            ffi::read_rows(table, &[run.start..run.end + 1], &mut bounds)?;
-            for (frame, pair) in run.clone().zip(bounds.windows(2)) {
-                let before = rows.runs().last().map_or(0, |r| r.end);
-                if pair[0] < before || pair[1] < pair[0] || pair[1] > total {
-                    return Err(Error::failure(format!(
-                        "{}: {}: frame {frame} has atoms {}..{}, which is impossible: the file is damaged",
-                        self.path.display(),
-                        layout::OFFSETS,
-                        pair[0],
-                        pair[1]
-                    )));
-                }
-                let end = offsets.last().copied().unwrap_or(0) + (pair[1] - pair[0]) as usize;
-                offsets.push(end);
-                rows.append(pair[0]..pair[1]);
-            }
-        }
-        Ok(rows)
-    }
-
-    /// Rows of the forces that belong to `frames`, and how many atoms that is.
-    pub fn force_rows(&self, frames: &FrameSet) -> Result<(FrameSet, usize)> {
-        let mut offsets = Vec::new();
-        let rows = self.atom_rows(frames, &mut offsets)?;
-        Ok((rows, offsets.last().copied().unwrap_or(0)))
+        Err(Error::failure(format!(
+            "{}: dataset {} is missing",
+            self.path.display(),
+            layout::OFFSETS
+        )))
     }
 
     /// Reads geometry and results of `frames`.
@@ -327,4 +328,50 @@ impl ResultReader {
         }
         self.read_results(frames, results)
     }
+}
+
+/// Rows of `forces` that belong to `frames`, and where each frame's begin among them: `offsets` has one entry more than
+/// there are frames. Sets of frames of different sizes need their `table` of offsets.
+///
+/// # Errors
+/// A table that is missing, unreadable, or says what cannot be.
+pub fn force_rows(
+    forces: &Dataset,
+    table: Option<&Dataset>,
+    frames: &FrameSet,
+    offsets: &mut Vec<usize>,
+) -> Result<FrameSet> {
+    offsets.clear();
+    offsets.push(0);
+    if forces.ndim() == 3 {
+        let atoms = forces.shape()[1];
+        offsets.extend((1..=frames.len() as usize).map(|i| i * atoms));
+        return Ok(frames.clone());
+    }
+    let total = forces.shape().first().map_or(0, |n| *n as u64);
+    let mut rows = FrameSet::empty();
+    let mut bounds = Vec::new();
+    for run in frames.runs() {
+        bounds.resize((run.end - run.start) as usize + 1, 0_u64);
+        match table {
+            Some(table) => ffi::read_rows(table, &[run.start..run.end + 1], &mut bounds)?,
+            None => return Err(Error::failure(format!("{} is missing", layout::OFFSETS))),
+        }
+        for (frame, pair) in run.clone().zip(bounds.windows(2)) {
+            let before = rows.runs().last().map_or(0, |r| r.end);
+            if pair[0] < before || pair[1] < pair[0] || pair[1] > total {
+                return Err(Error::failure(format!(
+                    "{}: {}: frame {frame} has atoms {}..{}, which is impossible: the file is damaged",
+                    forces.filename(),
+                    layout::OFFSETS,
+                    pair[0],
+                    pair[1]
+                )));
+            }
+            let end = offsets.last().copied().unwrap_or(0) + (pair[1] - pair[0]) as usize;
+            offsets.push(end);
+            rows.append(pair[0]..pair[1]);
+        }
+    }
+    Ok(rows)
 }

@@ -1,64 +1,83 @@
 //! The result file while a run writes it: all ranks, MPI driver, rows of datasets that exist already.
 //!
-//! No method changes metadata (at close HDF5 writes the 96 bytes of the superblock once more, the same ones). What a kill leaves behind: between the two phases of a commit, results that no
-//! state vouches for; within a phase, some of its rows; the next run computes those frames again.
+//! No method changes metadata (at close HDF5 writes the 96 bytes of the superblock once more, the same ones). The ranks of
+//! a node may bring their rows together before they write (see [`node`](crate::adapters::mpi::node)). What a kill leaves
+//! behind: between the two phases of a commit, results that no state vouches for; within a phase, some of its rows; the
+//! next run computes those frames again.
 
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::path::Path;
 
-use ::hdf5::{Dataset, File, FileBuilder};
+use ::hdf5::{File, FileBuilder};
 use zerocopy::IntoBytes;
 
 use crate::adapters::guard::Guard;
+use crate::adapters::mpi::node::Node;
 use crate::adapters::mpi::{RawCommunicator, RawInfo};
 use crate::domain::error::Result;
 use crate::engine::commit::Rows;
-use crate::engine::ports::{More, Sink};
+use crate::engine::ports::{Look, More, Sink};
 use crate::engine::summary::Progress;
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
-use super::create::Message;
 use super::failed;
-use super::ffi::{Transfer, read_rows, write_rows};
-use super::history::{self, Run};
+use super::ffi::Transfer;
+use super::history::{Run, SLOT_BYTES};
 use super::layout::{self, MESSAGE_BYTES};
 use super::readback::{Place, ReadBack};
+use super::write::{Column, Target, Writer};
 
-/// Datasets of the result, open for writing on all ranks.
+/// The result, open for writing on all ranks.
 pub struct ResultSink {
     // Datasets are declared before the file: they close first.
-    energy: Dataset,
-    forces: Dataset,
-    stress: Dataset,
-    checksum: Dataset,
-    seconds: Dataset,
-    status: Dataset,
-    message: Dataset,
-    history: Dataset,
-    file: File,
-    ragged: bool,
-    transfer: Transfer,
+    sets: Sets,
+    writer: Writer,
     guard: Option<Guard>,
     first_rank: bool,
     run: Run,
     back: ReadBack,
-    places: Places,
 }
 
-/// Where the rows of each dataset are in the file.
-struct Places {
-    energy: Place,
-    forces: Place,
-    stress: Place,
-    checksum: Place,
-    seconds: Place,
-    status: Place,
-    message: Place,
+/// The datasets of a result.
+struct Sets {
+    energy: Target,
+    forces: Target,
+    /// Rows of the forces are atoms, since frames differ in size.
+    ragged: bool,
+    stress: Target,
+    checksum: Target,
+    seconds: Target,
+    status: Target,
+    message: Target,
+    history: Target,
 }
 
-/// Opens a file over MPI for reading and writing. Collective.
+impl Sets {
+    /// Rows of the forces: frames, or atoms where frames differ in size.
+    fn force_rows<'a>(&self, rows: &'a Rows) -> &'a [Range<u64>] {
+        if self.ragged {
+            rows.atoms.runs()
+        } else {
+            rows.frames.runs()
+        }
+    }
+
+    /// The results as they are stored.
+    fn results<'a>(&'a self, rows: &'a Rows) -> [Column<'a>; 5] {
+        let frames = rows.frames.runs();
+        [
+            (&self.energy, frames, rows.energies.as_bytes()),
+            (&self.forces, self.force_rows(rows), rows.forces.as_bytes()),
+            (&self.stress, frames, rows.stresses.as_bytes()),
+            (&self.checksum, frames, rows.checksums.as_bytes()),
+            (&self.seconds, frames, rows.seconds.as_bytes()),
+        ]
+    }
+}
+
+/// Opens a file through HDF5 over MPI for reading and writing. Collective.
 pub fn open_parallel(path: &Path, world: RawCommunicator, info: Option<RawInfo>) -> Result<File> {
     let mut builder = FileBuilder::new();
     builder.with_fapl(|fapl| {
@@ -81,10 +100,43 @@ impl ResultSink {
         guard: Option<Guard>,
         run: Run,
     ) -> Result<Self> {
-        let first_rank = guard.is_some();
-        let file = open_parallel(path, world, info)?;
-        // Every rank opens all of them, whatever became of the first: opening is collective.
-        let [
+        let value = |group: &str| format!("{group}/value");
+        let (energy, forces, stress) = (
+            value(layout::ENERGY),
+            value(layout::FORCES),
+            value(layout::STRESS),
+        );
+        let back = ReadBack::open(path);
+        // Whatever became of it: the other ranks are in this one.
+        let (
+            writer,
+            [
+                energy,
+                forces,
+                stress,
+                checksum,
+                seconds,
+                status,
+                message,
+                history,
+            ],
+        ) = Writer::open(
+            path,
+            (world, info),
+            transfer,
+            [
+                &energy,
+                &forces,
+                &stress,
+                layout::CHECKSUM,
+                layout::SECONDS,
+                layout::STATUS,
+                layout::MESSAGE,
+                layout::HISTORY,
+            ],
+        )?;
+        let sets = Sets {
+            ragged: forces.is_flat(),
             energy,
             forces,
             stress,
@@ -93,56 +145,32 @@ impl ResultSink {
             status,
             message,
             history,
-        ] = [
-            format!("{}/value", layout::ENERGY),
-            format!("{}/value", layout::FORCES),
-            format!("{}/value", layout::STRESS),
-            layout::CHECKSUM.to_owned(),
-            layout::SECONDS.to_owned(),
-            layout::STATUS.to_owned(),
-            layout::MESSAGE.to_owned(),
-            layout::HISTORY.to_owned(),
-        ]
-        .map(|name| {
-            file.dataset(&name)
-                .map_err(failed(format!("{}: dataset {name}", path.display())))
-        });
-        let open = || -> Result<Self> {
-            let (energy, forces, stress) = (energy?, forces?, stress?);
-            let (checksum, seconds) = (checksum?, seconds?);
-            let (status, message) = (status?, message?);
-            Ok(Self {
-                places: Places {
-                    energy: Place::of(&energy)?,
-                    forces: Place::of(&forces)?,
-                    stress: Place::of(&stress)?,
-                    checksum: Place::of(&checksum)?,
-                    seconds: Place::of(&seconds)?,
-                    status: Place::of(&status)?,
-                    message: Place::of(&message)?,
-                },
-                back: ReadBack::open(path)?,
-                energy,
-                stress,
-                checksum,
-                seconds,
-                status,
-                message,
-                history: history?,
-                ragged: forces.ndim() == 2,
-                forces,
-                file: file.clone(),
-                transfer,
-                guard,
-                first_rank,
-                run,
-            })
         };
-        open().map_err(|error| {
-            // Closing is collective, and this rank alone may have failed.
-            std::mem::forget(file.clone());
-            error.abandoned()
+        let back = match back {
+            Ok(back) => back,
+            Err(error) => {
+                // Closing is collective, and this rank alone may have failed.
+                std::mem::forget((sets, writer));
+                return Err(error.abandoned());
+            }
+        };
+        Ok(Self {
+            first_rank: guard.is_some(),
+            sets,
+            writer,
+            guard,
+            run,
+            back,
         })
+    }
+
+    /// The ranks of each node bring their rows together before they write.
+    #[must_use]
+    pub fn aggregated(self, node: Option<Node>) -> Self {
+        Self {
+            writer: self.writer.aggregated(node),
+            ..self
+        }
     }
 
     /// Lets go of the lock and of nothing else: the file stays open until the process ends.
@@ -151,36 +179,12 @@ impl ResultSink {
         drop(leaked.guard.take());
     }
 
-    /// Rows of the forces: frames, or atoms where frames differ in size.
-    fn force_rows<'a>(&self, rows: &'a Rows) -> &'a [Range<u64>] {
-        if self.ragged {
-            rows.atoms.runs()
-        } else {
-            rows.frames.runs()
-        }
-    }
-
     /// Closes the file. Collective.
     pub fn close(self) -> ::hdf5::Result<()> {
-        let Self {
-            energy,
-            forces,
-            stress,
-            checksum,
-            seconds,
-            status,
-            message,
-            history,
-            file,
-            guard,
-            ..
-        } = self;
-        drop((
-            energy, forces, stress, checksum, seconds, status, message, history,
-        ));
-        let closed = file.close();
+        drop(self.sets);
+        let closed = self.writer.close();
         // Only now may another job begin to write.
-        drop(guard);
+        drop(self.guard);
         closed
     }
 }
@@ -192,63 +196,56 @@ impl Sink for ResultSink {
     }
 
     fn write_results(&mut self, rows: &Rows) -> Result<()> {
-        let (t, frames) = (self.transfer, rows.frames.runs());
-        let atoms = self.force_rows(rows);
-        // After a write that failed, none: HDF5 leaves such a call in the middle, so that the next collective call of this
-        // rank would meet an earlier one of the others, and all would wait for ever. The agreement that follows has
-        // patience with the others, and ends the job when they do not come.
-        write_rows(&self.energy, frames, &rows.energies, t)?;
-        write_rows(&self.forces, atoms, rows.forces.as_flattened(), t)?;
-        let stresses = rows.stresses.as_flattened().as_flattened();
-        write_rows(&self.stress, frames, stresses, t)?;
-        write_rows(&self.checksum, frames, &rows.checksums, t)?;
-        write_rows(&self.seconds, frames, &rows.seconds, t)
+        let written = self.writer.write(&mut self.sets.results(rows));
+        // While the next slab is gathered and written.
+        self.back.begin_write_back();
+        written
     }
 
     fn write_status(&mut self, rows: &Rows, messages: bool) -> Result<()> {
-        let frames = rows.frames.runs();
-        if messages {
-            let texts: Vec<Message> = rows.messages.iter().map(|text| stored(text)).collect();
-            let runs = if texts.is_empty() { &[] } else { frames };
-            write_rows(&self.message, runs, &texts, self.transfer)?;
+        let (sets, frames) = (&self.sets, rows.frames.runs());
+        let codes = codes(rows);
+        let status = (&sets.status, frames, codes.as_bytes());
+        if !messages {
+            return self.writer.write(&mut [status]);
         }
-        write_rows(&self.status, frames, &codes(rows), self.transfer)
+        let texts = texts(rows);
+        let frames = if texts.is_empty() { &[] } else { frames };
+        self.writer
+            .write(&mut [status, (&sets.message, frames, &texts)])
     }
 
     fn sync(&mut self) -> Result<()> {
-        let flushed = self.file.flush();
+        let flushed = self.writer.sync();
         // Every rank syncs, whatever became of the flush: what it wrote for others may be in its own cache.
         let synced = self.back.sync();
         flushed
-            .map_err(failed("cannot sync the result to disk"))
             .and(synced)
             // Somebody may have taken us for dead during the writes: no state is written then.
             .and_then(|()| self.begin())
     }
 
-    fn check_results(&mut self, rows: &Rows) -> Result<()> {
-        let frames = rows.frames.runs();
-        let forces = self.force_rows(rows);
-        let (back, places) = (&mut self.back, &self.places);
-        back.compare(&places.energy, frames, rows.energies.as_bytes())?;
-        back.compare(&places.forces, forces, rows.forces.as_bytes())?;
-        back.compare(&places.stress, frames, rows.stresses.as_bytes())?;
-        back.compare(&places.checksum, frames, rows.checksums.as_bytes())?;
-        back.compare(&places.seconds, frames, rows.seconds.as_bytes())
+    fn check_results(&mut self, rows: &Rows, look: Look) -> Result<()> {
+        let mut columns = self.sets.results(rows);
+        let back = &mut self.back;
+        let mut compare =
+            |set: &Target, rows: &[Range<u64>], bytes: &[u8]| back.compare(&set.place, rows, bytes);
+        match look {
+            Look::AtOnce => self.writer.written(&mut columns, compare),
+            Look::Later => columns
+                .iter()
+                .try_for_each(|(set, rows, bytes)| compare(set, rows, bytes)),
+        }
     }
 
     fn check_status(&mut self, rows: &Rows, messages: bool) -> Result<()> {
         let frames = rows.frames.runs();
         if messages && !rows.messages.is_empty() {
-            let mut bytes = vec![0; MESSAGE_BYTES * rows.messages.len()];
-            for (place, text) in bytes.chunks_exact_mut(MESSAGE_BYTES).zip(&rows.messages) {
-                let text = stored(text);
-                place[..text.len()].copy_from_slice(text.as_bytes());
-            }
-            self.back.compare(&self.places.message, frames, &bytes)?;
+            let place = &self.sets.message.place;
+            self.back.compare(place, frames, &texts(rows))?;
         }
         self.back
-            .compare(&self.places.status, frames, codes(rows).as_bytes())
+            .compare(&self.sets.status.place, frames, codes(rows).as_bytes())
     }
 
     fn record(&mut self, progress: &Progress) -> Result<()> {
@@ -259,7 +256,18 @@ impl Sink for ResultSink {
         if let Some(number) = self.guard.as_ref().and_then(Guard::run) {
             self.run.number = number;
         }
-        history::write(&self.history, &self.run, self.first_rank, self.transfer)
+        let text = self.run.encode();
+        let mut bytes = [0; SLOT_BYTES];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        let slot = self.run.slot();
+        let rows = [slot..slot + 1];
+        // Rank 0 writes, the others take part.
+        let (rows, bytes) = if self.first_rank {
+            (&rows[..], &bytes[..])
+        } else {
+            (&[][..], &[][..])
+        };
+        self.writer.write_own(&[(&self.sets.history, rows, bytes)])
     }
 
     fn turn(&mut self, meanwhile: &mut dyn FnMut()) -> Result<bool> {
@@ -278,25 +286,26 @@ impl Sink for ResultSink {
     }
 
     fn more(&mut self) -> Result<More> {
-        let status = &self.status;
-        let mut undone = |left: &FrameSet| undefined(status, left);
+        let (back, status) = (&self.back, &self.sets.status.place);
+        let mut undone = |left: &FrameSet| undefined(back, status, left);
         let guard = self.guard.as_mut();
         guard.map_or(Ok(More::Nothing), |g| g.claim(&mut undone))
     }
 }
 
 /// Those of `frames` that are undefined. Rank 0 alone reads.
-fn undefined(status: &Dataset, frames: &FrameSet) -> Result<FrameSet> {
+fn undefined(back: &ReadBack, status: &Place, frames: &FrameSet) -> Result<FrameSet> {
     const BLOCK: u64 = 1 << 17;
     let (mut rest, mut found) = (frames.clone(), FrameSet::empty());
-    let mut codes = Vec::new();
+    let mut codes = vec![0i64; BLOCK as usize];
     while !rest.is_empty() {
-        let block = rest.split_front(BLOCK);
-        codes.resize(block.len() as usize, 0i64);
-        read_rows(status, block.runs(), &mut codes)?;
-        for (frame, code) in block.iter().zip(&codes) {
-            if *code == Status::Undefined.code() {
-                found.append(frame..frame + 1);
+        for run in rest.split_front(BLOCK).runs() {
+            let codes = &mut codes[..(run.end - run.start) as usize];
+            back.read(status, run, codes.as_mut_bytes())?;
+            for (frame, code) in run.clone().zip(&*codes) {
+                if *code == Status::Undefined.code() {
+                    found.append(frame..frame + 1);
+                }
             }
         }
     }
@@ -308,8 +317,12 @@ fn codes(rows: &Rows) -> Vec<i64> {
     rows.statuses.iter().map(|s| s.code()).collect()
 }
 
-/// A message cut to what is stored, at a character's boundary.
-fn stored(text: &str) -> Message {
-    let end = text.floor_char_boundary(MESSAGE_BYTES);
-    text[..end].parse().unwrap_or_default()
+/// The messages as they are stored: cut at a character's boundary, filled up with zeros.
+fn texts(rows: &Rows) -> Vec<u8> {
+    let mut bytes = vec![0; MESSAGE_BYTES * rows.messages.len()];
+    for (place, text) in bytes.chunks_exact_mut(MESSAGE_BYTES).zip(&rows.messages) {
+        let text = &text.as_bytes()[..text.floor_char_boundary(MESSAGE_BYTES)];
+        place[..text.len()].copy_from_slice(text);
+    }
+    bytes
 }

@@ -14,12 +14,13 @@ mod wire;
 
 use std::io::{BufReader, BufWriter, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::adapters::environment;
 use crate::domain::calculator::{Calculator, Factory, Failure, Results};
 use crate::domain::frame::Frame;
 use crate::planning::suspects::mark_name;
@@ -135,7 +136,7 @@ impl Engine {
     fn start(setup: &Setup) -> Result<Self, Refusal> {
         let process = |e: std::io::Error| Refusal::Process(e.to_string());
         // Also when the file has been replaced meanwhile, as `cargo build` or an update does.
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = environment::command("/proc/self/exe");
         command.arg0("framewise").arg(VERB);
         command.arg(std::process::id().to_string());
         for (name, _) in std::env::vars_os() {

@@ -1,6 +1,8 @@
 //! The MPI calls that the `mpi` crate does not offer.
 
 use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::domain::error::{Error, Result};
 
@@ -32,14 +34,38 @@ pub fn info(hints: &[(String, String)]) -> Result<Option<RawInfo>> {
     Ok(Some(info))
 }
 
+/// Makes the empty file `path`, which must not exist, on this rank alone: the moment in which a file system heeds
+/// `hints` about stripes.
+pub fn make_file(path: &Path, hints: &[(String, String)]) -> Result<()> {
+    let hints = info(hints)?;
+    let name = CString::new(path.as_os_str().as_bytes());
+    let name = name.map_err(|_| Error::usage(format!("{}: has a zero byte", path.display())))?;
+    let mode = mpi_sys::MPI_MODE_CREATE | mpi_sys::MPI_MODE_EXCL | mpi_sys::MPI_MODE_RDWR;
+    // SAFETY: MPI is initialised (callers hold a `World`) and the communicator is this process alone, so that nobody is
+    // waited for; `name` ends in a zero byte and outlives the call; `file` is a valid place for the handle, which is
+    // closed only after it was opened.
+    unsafe {
+        let mut file = mpi_sys::RSMPI_FILE_NULL;
+        let info = hints.unwrap_or(mpi_sys::RSMPI_INFO_NULL);
+        let alone = mpi_sys::RSMPI_COMM_SELF;
+        let code = mpi_sys::MPI_File_open(alone, name.as_ptr(), mode as i32, info, &raw mut file);
+        check(code, "MPI_File_open")?;
+        check(mpi_sys::MPI_File_close(&raw mut file), "MPI_File_close")
+    }
+}
+
 fn check(code: std::ffi::c_int, what: &str) -> Result<()> {
     // MPI_SUCCESS is 0 by the standard.
     if code == 0 {
         return Ok(());
     }
-    Err(Error::failure(format!(
-        "{what} failed with MPI error {code}"
-    )))
+    let mut text = [0u8; mpi_sys::MPI_MAX_ERROR_STRING as usize];
+    let mut length = 0;
+    // SAFETY: MPI is initialised (callers hold a `World`); the text has room for the longest message, as the standard
+    // asks, and the length is a valid place for a number.
+    unsafe { mpi_sys::MPI_Error_string(code, text.as_mut_ptr().cast(), &raw mut length) };
+    let text = String::from_utf8_lossy(&text[..usize::try_from(length).unwrap_or(0)]);
+    Err(Error::failure(format!("{what} failed: {text}")))
 }
 
 /// `MPI_Abort` on the world.

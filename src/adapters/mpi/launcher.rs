@@ -21,10 +21,25 @@ const LAUNCHERS: [(&str, &str); 2] = [
 /// (`SLURM_MAX_NORMAL_STEP_ID` in slurm.h).
 const SPECIAL_STEPS: u64 = 0xffff_fff0;
 
+/// Whether all ranks of this job are on one node, as far as launchers say, before MPI is up.
+pub fn is_on_one_node(variable: impl Fn(&str) -> Option<String> + Copy) -> bool {
+    let numbers = |name: &str| number(variable(name));
+    if let Some(ranks) = numbers("OMPI_COMM_WORLD_SIZE") {
+        return numbers("OMPI_COMM_WORLD_LOCAL_SIZE") == Some(ranks);
+    }
+    match step_tasks(variable) {
+        Some(_) => numbers("SLURM_STEP_NUM_NODES") == Some(1),
+        None => !RANKS.iter().any(|name| variable(name).is_some()),
+    }
+}
+
+/// Variables in which launchers tell a process its rank.
+const RANKS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"];
+
 /// The rank that the launcher gave this process, before MPI is up; `None` without a launcher.
 pub fn promised_rank() -> Option<usize> {
     let variable = |name: &str| std::env::var(name).ok();
-    ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"]
+    RANKS
         .iter()
         .find_map(|name| number(variable(name)))
         .or_else(|| step_tasks(variable).and_then(|_| number(variable("SLURM_PROCID"))))
@@ -111,15 +126,47 @@ fn number(text: Option<String>) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Checks a world of `size` in an environment written as `A=1 B=2`.
+    /// A variable of an environment written as `A=1 B=2`.
+    fn variable(environment: &str, name: &str) -> Option<String> {
+        environment
+            .split(' ')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.to_owned())
+    }
+
     fn world(size: usize, environment: &str) -> Result<()> {
-        check(size, |name: &str| {
-            environment
-                .split(' ')
-                .filter_map(|pair| pair.split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value.to_owned())
-        })
+        check(size, |name: &str| variable(environment, name))
+    }
+
+    #[test]
+    fn launchers_tell_whether_a_job_is_on_one_node() {
+        for (environment, one) in [
+            ("", true),
+            ("SLURM_JOB_ID=7 SLURM_NTASKS=1", true),
+            ("SLURM_STEP_NUM_TASKS=1 SLURM_STEP_ID=4294967290", true),
+            ("OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_LOCAL_SIZE=4", true),
+            ("OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_LOCAL_SIZE=2", false),
+            // The daemons of mpiexec are a step of one node each.
+            (
+                "OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_LOCAL_SIZE=2 SLURM_STEP_NUM_TASKS=1 SLURM_STEP_NUM_NODES=1 \
+                 SLURM_STEP_ID=0",
+                false,
+            ),
+            (
+                "SLURM_STEP_NUM_TASKS=4 SLURM_STEP_NUM_NODES=1 SLURM_STEP_ID=0 PMIX_RANK=1",
+                true,
+            ),
+            (
+                "SLURM_STEP_NUM_TASKS=4 SLURM_STEP_NUM_NODES=2 SLURM_STEP_ID=0 PMIX_RANK=1",
+                false,
+            ),
+            ("PMI_RANK=0 PMI_SIZE=1", false),
+            ("PMIX_RANK=0", false),
+        ] {
+            let told = is_on_one_node(|name: &str| variable(environment, name));
+            assert_eq!(told, one, "{environment}");
+        }
     }
 
     #[test]

@@ -6,24 +6,31 @@
 mod agreement;
 mod ffi;
 pub mod launcher;
+pub mod node;
 mod votes;
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::path::Path;
 use std::rc::Rc;
 
+use mpi::Count;
 use mpi::Threading;
 use mpi::collective::SystemOperation;
+use mpi::datatype::{PartitionMut, Partitioned};
 use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{AsRaw, Communicator, CommunicatorCollectives, Root};
 
-use crate::adapters::exit;
+use crate::adapters::{exit, file_system};
 use crate::domain::error::{Error, Result};
 use crate::domain::panics::describe;
 use crate::engine::ports::{Ranks, Trouble, Verdict, Vote};
 use crate::engine::together::together;
 
 pub use ffi::{RawCommunicator, RawInfo};
+
+use node::{Aggregate, Node};
 
 /// The MPI library between `MPI_Init` and `MPI_Finalize`. Files opened over it must be closed before it goes.
 ///
@@ -39,6 +46,8 @@ pub struct World {
 impl World {
     /// Initialises MPI and checks that the world is the one the launcher promised.
     pub fn initialize() -> Result<Self> {
+        // Naps between two looks at the others are a few microseconds long; the system would make 50 more of each.
+        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         // Open MPI sets variables of its launcher itself when there is none.
         let environment: HashMap<_, _> = std::env::vars().collect();
         let (universe, threading) = mpi::initialize_with_threading(Threading::Funneled)
@@ -87,7 +96,13 @@ impl World {
         self.local_rank
     }
 
-    /// The handle for HDF5's MPI driver.
+    /// This rank's node, where rows are brought together before they are written. Collective.
+    pub fn node(&self, aggregate: Aggregate) -> Option<Node> {
+        let world = self.universe.world();
+        Node::new(world.split_shared(world.rank()), aggregate)
+    }
+
+    /// The handle for MPI-IO and for HDF5's MPI driver.
     pub fn raw(&self) -> RawCommunicator {
         self.universe.world().as_raw()
     }
@@ -115,6 +130,18 @@ fn brief(text: &str) -> String {
 /// Hints for MPI-IO (`MPI_Info`), from `key=value` pairs.
 pub fn info(hints: &[(String, String)]) -> Result<Option<RawInfo>> {
     ffi::info(hints)
+}
+
+/// Makes an empty file with the stripes that `hints` wish for; without such hints, nothing. Where that does not work the
+/// file is made without them later, or the system says then what is wrong.
+pub fn make_striped(path: &Path, hints: &[(String, String)]) {
+    let stripes = file_system::of_creation(hints);
+    if stripes.is_empty() {
+        return;
+    }
+    if let Err(error) = ffi::make_file(path, &stripes) {
+        tracing::warn!("{}: made without stripes: {error}", path.display());
+    }
 }
 
 /// Ends the job on all ranks at once, without `MPI_Finalize` and without waiting for anybody.
@@ -183,6 +210,38 @@ impl Ranks for MpiRanks {
         all.chunks(values.len().max(1))
             .map(<[f64]>::to_vec)
             .collect()
+    }
+
+    fn exchange(&mut self, values: &[u64]) -> Vec<Vec<u64>> {
+        let mut counts: Vec<Count> = vec![0; self.size()];
+        self.world
+            .all_gather_into(&(values.len() as Count), &mut counts[..]);
+        let starts: Vec<Count> = counts
+            .iter()
+            .scan(0, |before, count| {
+                let start = *before;
+                *before += count;
+                Some(start)
+            })
+            .collect();
+        let mut all = vec![0u64; counts.iter().sum::<Count>() as usize];
+        let mut parts = PartitionMut::new(&mut all[..], counts, &starts[..]);
+        self.world.all_gather_varcount_into(values, &mut parts);
+        let counts = parts.counts().to_vec();
+        starts
+            .iter()
+            .zip(counts)
+            .map(|(start, count)| all[*start as usize..(*start + count) as usize].to_vec())
+            .collect()
+    }
+
+    fn nodes(&mut self) -> Vec<u32> {
+        let local = self.world.split_shared(self.world.rank());
+        let mut leader = self.world.rank();
+        local.process_at_rank(0).broadcast_into(&mut leader);
+        let mut leaders = vec![0; self.size()];
+        self.world.all_gather_into(&leader, &mut leaders[..]);
+        leaders.into_iter().map(|rank| rank as u32).collect()
     }
 
     fn tell(&mut self, from: usize, text: &str) -> String {

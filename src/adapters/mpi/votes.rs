@@ -3,7 +3,7 @@
 use crate::engine::ports::{Stop, Trouble, Verdict, Vote};
 
 /// How many numbers make a vote.
-const COUNT: usize = 8;
+const COUNT: usize = 11;
 /// A vote.
 pub(super) type Numbers = [i64; COUNT];
 
@@ -25,7 +25,15 @@ pub(super) fn encode(vote: Vote, rank: usize) -> Numbers {
         // The maximum is 0 where everybody has trouble.
         i64::from(vote.trouble == Trouble::No),
         vote.longest as i64,
+        // The maximum of what is missing is the least that is left.
+        i64::MAX - micros(vote.left),
+        micros(vote.left),
+        micros(vote.movable),
     ]
+}
+
+fn micros(time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX)
 }
 
 pub(super) fn decode(numbers: Numbers) -> Verdict {
@@ -44,6 +52,8 @@ pub(super) fn decode(numbers: Numbers) -> Verdict {
         slabs: numbers[5] as u64,
         all_troubled: numbers[6] == 0,
         longest: numbers[7] as u64,
+        left: ((i64::MAX - numbers[8]) as u64, numbers[9] as u64),
+        movable: numbers[10] as u64,
     }
 }
 
@@ -63,15 +73,24 @@ mod tests {
                     commit: true,
                     slabs: 7,
                     longest: 30_000_000,
+                    left: 5_000,
+                    movable: 3_000,
                     ..Vote::default()
                 },
                 0,
             ),
-            encode(bad(Trouble::Ending), 1),
+            encode(
+                Vote {
+                    left: 70,
+                    ..bad(Trouble::Ending)
+                },
+                1,
+            ),
             encode(
                 Vote {
                     stop: Stop::Now,
                     busy: true,
+                    left: 100,
                     ..bad(Trouble::Writing)
                 },
                 2,
@@ -79,12 +98,13 @@ mod tests {
             encode(
                 Vote {
                     messages: true,
+                    left: 200,
                     ..bad(Trouble::Writing)
                 },
                 3,
             ),
         ];
-        let mut all = [0; COUNT];
+        let mut all = Numbers::default();
         for vote in votes {
             for (most, number) in all.iter_mut().zip(vote) {
                 *most = number.max(*most);
@@ -99,6 +119,8 @@ mod tests {
             slabs: 7,
             all_troubled: false,
             longest: 30_000_000,
+            left: (70, 5_000),
+            movable: 3_000,
         };
         assert_eq!(decode(all), expected);
         assert!(decode(encode(bad(Trouble::Ending), 5)).all_troubled);

@@ -74,7 +74,10 @@ pub struct Member {
     left: FrameSet,
     /// When the lease was claimed, and its size.
     claimed: Option<(Instant, u64)>,
-    last: (u64, f64),
+    /// Since when it waits for its turn, or writes, and how long it has done so in this lease.
+    away: (Option<Instant>, Duration),
+    /// Frames of the lease before, its seconds, and those of them that it was away.
+    last: (u64, f64, f64),
     asked: Option<Instant>,
     said: bool,
 }
@@ -119,7 +122,8 @@ impl Member {
             heart: Some(heart),
             left: FrameSet::empty(),
             claimed: None,
-            last: (0, 0.0),
+            away: (None, Duration::ZERO),
+            last: (0, 0.0, 0.0),
             asked: None,
             said: false,
         };
@@ -183,6 +187,7 @@ impl Member {
             return lock.check();
         }
         let begun = Instant::now();
+        self.away.0 = Some(begun);
         let mut pause = PAUSE.0;
         while let Some(other) = self.try_lock()? {
             // One that wants the result for itself goes away when it sees us, unless we were taken for dead.
@@ -212,13 +217,17 @@ impl Member {
             heart.holds(false);
         }
         self.lock = None;
+        if let Some(since) = self.away.0.take() {
+            self.away.1 += since.elapsed();
+        }
     }
 
     /// Claims frames. `undone` looks which of the frames it is given are still to be done; it is called under the
     /// lock.
     pub fn claim(&mut self, undone: &mut dyn FnMut(&FrameSet) -> Result<FrameSet>) -> Result<More> {
         if let Some((begun, frames)) = self.claimed.take() {
-            self.last = (frames, begun.elapsed().as_secs_f64());
+            let away = std::mem::take(&mut self.away.1);
+            self.last = (frames, begun.elapsed().as_secs_f64(), away.as_secs_f64());
         }
         if self.asked.is_some_and(|when| when.elapsed() < ASK_AGAIN) {
             return Ok(More::Wait);
@@ -261,6 +270,7 @@ impl Member {
             all_workers: workers + others.iter().map(|l| l.workers).sum::<u64>(),
             last: self.last.0,
             took: self.last.1,
+            overhead: self.last.2,
             wanted: self.bring.wanted.as_secs_f64(),
         };
         let frames = terms.take(&free);
@@ -289,6 +299,7 @@ impl Member {
         }
         (self.asked, self.said) = (None, false);
         self.claimed = Some((Instant::now(), frames.len()));
+        self.away.1 = Duration::ZERO;
         tracing::debug!(frames = %self.lease.frames, "lease");
         Ok(More::Frames(frames))
     }

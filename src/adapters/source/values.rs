@@ -135,7 +135,8 @@ impl Values {
 
 /// A double, exactly rounded; Fortran's `D` exponents too.
 pub fn parse_real(word: &str) -> Option<f64> {
-    if let Ok(x) = word.parse() {
+    // As the standard library parses it, to the last bit, in less time.
+    if let Ok(x) = fast_float2::parse(word) {
         return Some(x);
     }
     let has_digit = word.bytes().any(|b| b.is_ascii_digit());

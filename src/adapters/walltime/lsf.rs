@@ -3,7 +3,7 @@
 //! Not run against a real cluster: written after the documentation (bjobs -WL: `hours:minutes status`, where the status
 //! is `L` for a run limit, `E` for an estimate, `X` for an estimate that is exceeded).
 
-use std::process::Command;
+use crate::adapters::environment;
 
 use super::{output_of, variable};
 
@@ -14,7 +14,9 @@ pub(super) fn left() -> Option<u64> {
     if let Some(index) = variable("LSB_JOBINDEX").filter(|index| index != "0") {
         job = format!("{job}[{index}]");
     }
-    from_bjobs(&output_of(Command::new("bjobs").args(["-WL", &job]))?)
+    from_bjobs(&output_of(
+        environment::command("bjobs").args(["-WL", &job]),
+    )?)
 }
 
 /// The last column of the job's line, below a header. An estimate is no limit, but the limit is not told beside it.

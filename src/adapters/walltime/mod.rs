@@ -84,6 +84,7 @@ fn seconds(clock: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::environment;
 
     #[test]
     fn clocks_are_read() {
@@ -98,10 +99,13 @@ mod tests {
 
     #[test]
     fn commands_that_fail_hang_or_are_missing_say_nothing() {
-        let sh = |line: &str| output_of(Command::new("sh").args(["-c", line]));
+        let sh = |line: &str| output_of(environment::command("sh").args(["-c", line]));
         assert_eq!(sh("echo 7").as_deref(), Some("7\n"));
         assert_eq!(sh("echo 7; exit 1"), None);
-        assert_eq!(output_of(&mut Command::new("/no/such/command")), None);
+        assert_eq!(
+            output_of(&mut environment::command("/no/such/command")),
+            None
+        );
         let begun = Instant::now();
         assert_eq!(sh("exec sleep 60"), None);
         assert!(begun.elapsed() < 2 * PATIENCE);

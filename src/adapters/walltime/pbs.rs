@@ -2,14 +2,14 @@
 //!
 //! Not run against a real server: written after the samples in the tests.
 
-use std::process::Command;
+use crate::adapters::environment;
 
 use super::{output_of, seconds, variable};
 
 /// Seconds left.
 pub(super) fn left() -> Option<u64> {
     let job = variable("PBS_JOBID")?;
-    output_of(Command::new("qstat").args(["-f", &job]))
+    output_of(environment::command("qstat").args(["-f", &job]))
         .and_then(|text| from_qstat(&text))
         // The whole walltime, where nobody tells how much of it is used: as if the job had just begun.
         .or_else(|| variable("PBS_WALLTIME")?.trim().parse().ok())

@@ -1,6 +1,6 @@
 //! SLURM: `SLURM_JOB_END_TIME`, which is unset before SLURM 23, else `squeue`, else `scontrol`.
 
-use std::process::Command;
+use crate::adapters::environment;
 
 use super::{output_of, seconds, variable};
 
@@ -14,7 +14,7 @@ pub(super) fn left(now: u64) -> Option<u64> {
     let job = job?;
     // Unix time needs no time zone: SLURM_TIME_FORMAT is a strftime format.
     let end = output_of(
-        Command::new("squeue")
+        environment::command("squeue")
             .args(["-h", "-j", &job, "-o", "%e"])
             .env("SLURM_TIME_FORMAT", "%s"),
     )
@@ -23,7 +23,7 @@ pub(super) fn left(now: u64) -> Option<u64> {
         return Some(end.saturating_sub(now));
     }
     from_scontrol(&output_of(
-        Command::new("scontrol").args(["-o", "show", "job", &job]),
+        environment::command("scontrol").args(["-o", "show", "job", &job]),
     )?)
 }
 

@@ -8,6 +8,8 @@
 //! - Loading a parametrisation writes module variables of the library (`secq` of its D4 model), so molecules
 //!   and calculators are made under one lock of the process. Nothing else is shared between two single points
 //!   (helgrind on libxtb 6.5.1 reports no other race), so these run on many threads at once.
+//! - A loaded calculator ([`Prepared`]) holds parameters and basis set of its list of elements. A single point reads
+//!   it and writes molecule and results, which are made afresh for each: see the tests that compare bytes.
 //! - Input that makes libxtb corrupt its memory (elements beyond radon, more unpaired electrons than orbitals)
 //!   must be refused by the caller: see [`Api::singlepoint`].
 
@@ -121,7 +123,10 @@ fn load() -> Result<Api, String> {
         // SAFETY: loading runs the initialisers of libxtb, its BLAS and the Fortran and OpenMP runtimes, which
         // have no preconditions; a file named by the user is trusted as any program he starts.
         match unsafe { Library::new(name) } {
-            Ok(library) => return Api::bind(name, library),
+            Ok(library) => {
+                keep_freed_memory();
+                return Api::bind(name, library);
+            }
             Err(e) => reason = e.to_string(),
         }
     }
@@ -130,6 +135,26 @@ fn load() -> Result<Api, String> {
     });
     Err(format!("libxtb cannot be loaded ({reason}{from})"))
 }
+
+/// A single point takes and frees some megabytes: without this the C library gives them back to the system after every
+/// frame and gets them page by page for the next, a twentieth of the time of 48 atoms. What the user says wins.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn keep_freed_memory() {
+    // The largest values that mallopt(3) takes for blocks of threads, and a multiple of it.
+    const KEPT: [(&str, c_int, c_int); 2] = [
+        ("MALLOC_MMAP_THRESHOLD_", libc::M_MMAP_THRESHOLD, 32 << 20),
+        ("MALLOC_TRIM_THRESHOLD_", libc::M_TRIM_THRESHOLD, 256 << 20),
+    ];
+    for (variable, parameter, bytes) in KEPT {
+        if std::env::var_os(variable).is_none() {
+            // SAFETY: plain numbers; glibc takes a lock of its own for the change.
+            unsafe { libc::mallopt(parameter, bytes) };
+        }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn keep_freed_memory() {}
 
 impl Api {
     fn bind(name: &str, library: Library) -> Result<Self, String> {
@@ -191,57 +216,21 @@ impl Api {
         }
     }
 
-    /// Energy (Hartree); fills `gradient` (Hartree/Bohr, one row per atom). Fresh objects each time: results
-    /// do not depend on earlier calls. `xtb_getVirial` is not used: libxtb 6.5.1 answers zeros.
+    /// Loads the parameters for molecules of these elements, in this order.
     ///
-    /// The error is xtb's own message in one line, innermost reason first.
-    ///
-    /// The caller has checked that there are atoms, that their numbers are 1 to 86, that positions are finite
-    /// and that charge and unpaired electrons fit the orbitals: otherwise libxtb may end the process.
-    pub fn singlepoint(
+    /// Of `molecule` only the elements, and whether there is a lattice, matter to later single points.
+    pub fn prepare(
         &self,
         molecule: &Molecule<'_>,
         settings: &Settings,
-        gradient: &mut [[f64; 3]],
-    ) -> Result<f64, String> {
-        let atoms = molecule.numbers.len();
-        let counted = c_int::try_from(atoms).ok();
-        let natoms = match counted {
-            Some(n) if molecule.positions.len() == atoms && gradient.len() == atoms => n,
-            _ => return Err("lengths of the arrays differ".into()),
-        };
-
-        let construction = CONSTRUCTION.lock().unwrap_or_else(PoisonError::into_inner);
+    ) -> Result<Prepared, String> {
+        let _construction = CONSTRUCTION.lock().unwrap_or_else(PoisonError::into_inner);
         let environment = Owned::new(self.new_environment, self.del_environment);
         let env = environment.handle;
         // SAFETY: `env` is a live environment; 0 is XTB_VERBOSITY_MUTED.
         unsafe { (self.set_verbosity)(env, 0) };
-        let periodic = [true; 3];
-        let (lattice, periodic) = match &molecule.lattice {
-            Some(lattice) => (lattice.as_flattened().as_ptr(), periodic.as_ptr()),
-            None => (null(), null()),
-        };
-        // SAFETY: every array has the length `natoms` says (checked above), lattice and flags are null or of 9
-        // and 3 elements; the library copies them.
-        let handle = unsafe {
-            (self.new_molecule)(
-                env,
-                &raw const natoms,
-                molecule.numbers.as_ptr(),
-                molecule.positions.as_flattened().as_ptr(),
-                &raw const molecule.charge,
-                &raw const molecule.uhf,
-                lattice,
-                periodic,
-            )
-        };
-        let mol = Owned {
-            handle,
-            delete: self.del_molecule,
-        };
-        self.check(env)?;
+        let mol = self.molecule(env, molecule)?;
         let calculator = Owned::new(self.new_calculator, self.del_calculator);
-        let results = Owned::new(self.new_results, self.del_results);
         let load = match settings.method {
             Method::Gfn1 => self.load_gfn1,
             Method::Gfn2 => self.load_gfn2,
@@ -256,14 +245,43 @@ impl Api {
             (self.set_max_iter)(env, calc, settings.max_iterations);
             (self.set_electronic_temp)(env, calc, settings.electronic_temperature);
         }
+        Ok(Prepared {
+            numbers: molecule.numbers.to_owned(),
+            periodic: molecule.lattice.is_some(),
+            calculator,
+            environment,
+        })
+    }
+
+    /// Energy (Hartree); fills `gradient` (Hartree/Bohr, one row per atom). Molecule and results are fresh: the
+    /// values do not depend on earlier calls. `xtb_getVirial` is not used: libxtb 6.5.1 answers zeros.
+    ///
+    /// The error is xtb's own message in one line, innermost reason first; drop `prepared` after it.
+    ///
+    /// The caller has checked that there are atoms, that their numbers are 1 to 86, that positions are finite
+    /// and that charge and unpaired electrons fit the orbitals: otherwise libxtb may end the process.
+    pub fn singlepoint(
+        &self,
+        prepared: &mut Prepared,
+        molecule: &Molecule<'_>,
+        gradient: &mut [[f64; 3]],
+    ) -> Result<f64, String> {
+        if !prepared.fits(molecule) || gradient.len() != molecule.numbers.len() {
+            return Err("the calculator was loaded for other elements".into());
+        }
+        let (env, calc) = (prepared.environment.handle, prepared.calculator.handle);
+        let construction = CONSTRUCTION.lock().unwrap_or_else(PoisonError::into_inner);
+        let mol = self.molecule(env, molecule)?;
+        let results = Owned::new(self.new_results, self.del_results);
         drop(construction);
 
-        // SAFETY: live handles that no other thread knows.
+        // SAFETY: live handles that no other thread uses meanwhile: `prepared` is borrowed mutably, the others are
+        // our own; the calculator was loaded for the elements of the molecule, as `fits` has found.
         unsafe { (self.singlepoint)(env, mol.handle, calc, results.handle) };
         self.check(env)?;
         let mut energy = f64::NAN;
-        // SAFETY: `results` holds a finished single point of `natoms` atoms; the destinations have 1 and
-        // 3 natoms elements.
+        // SAFETY: `results` holds a finished single point of as many atoms as `gradient` has rows; the destinations
+        // have 1 and 3 times that many elements.
         unsafe {
             (self.get_energy)(env, results.handle, &raw mut energy);
             (self.get_gradient)(
@@ -274,6 +292,40 @@ impl Api {
         }
         self.check(env)?;
         Ok(energy)
+    }
+
+    /// A molecule of the library. The caller holds the lock.
+    fn molecule(&self, env: Handle, molecule: &Molecule<'_>) -> Result<Owned, String> {
+        let atoms = molecule.numbers.len();
+        let counted = c_int::try_from(atoms).ok();
+        let Some(natoms) = counted.filter(|_| molecule.positions.len() == atoms) else {
+            return Err("lengths of the arrays differ".into());
+        };
+        let periodic = [true; 3];
+        let (lattice, periodic) = match &molecule.lattice {
+            Some(lattice) => (lattice.as_flattened().as_ptr(), periodic.as_ptr()),
+            None => (null(), null()),
+        };
+        // SAFETY: `env` is live; every array has the length `natoms` says (checked above), lattice and flags are null
+        // or of 9 and 3 elements; the library copies them.
+        let handle = unsafe {
+            (self.new_molecule)(
+                env,
+                &raw const natoms,
+                molecule.numbers.as_ptr(),
+                molecule.positions.as_flattened().as_ptr(),
+                &raw const molecule.charge,
+                &raw const molecule.uhf,
+                lattice,
+                periodic,
+            )
+        };
+        let owned = Owned {
+            handle,
+            delete: self.del_molecule,
+        };
+        self.check(env)?;
+        Ok(owned)
     }
 
     /// The error stack of the environment, if there is an error; empties it.
@@ -302,7 +354,24 @@ unsafe fn find<F: Copy>(library: &'static Library, name: &str) -> Result<F, libl
     unsafe { library.get::<F>(name.as_bytes()) }.map(|symbol| *symbol)
 }
 
+/// A calculator of the library with the parameters of a list of elements. It stays on the thread that made it.
+#[derive(Debug)]
+pub struct Prepared {
+    numbers: Vec<c_int>,
+    periodic: bool,
+    calculator: Owned,
+    environment: Owned,
+}
+
+impl Prepared {
+    /// Whether it was made for molecules of these elements.
+    pub fn fits(&self, molecule: &Molecule<'_>) -> bool {
+        self.periodic == molecule.lattice.is_some() && self.numbers == molecule.numbers
+    }
+}
+
 /// A handle and the function that frees it.
+#[derive(Debug)]
 struct Owned {
     handle: Handle,
     delete: DeleteHandle,

@@ -118,7 +118,8 @@ pub struct RunArgs {
     )]
     pub stop_before: Option<String>,
 
-    /// Compute threads per rank [default: the cores this rank may use]
+    /// Compute threads per rank, at most the cores it has [default: the cores this rank may use; ranks of a node that
+    /// share them divide them]
     #[arg(
         short,
         long,
@@ -127,6 +128,15 @@ pub struct RunArgs {
         help_heading = "How to run"
     )]
     pub threads: Option<usize>,
+
+    /// Keep each worker on a core of its own: auto (where the job uses most of the cores it may use), or off
+    /// [default: auto]
+    #[arg(long, value_name = "auto|off", help_heading = "How to run")]
+    pub pin: Option<String>,
+
+    /// Start as many workers as --threads says even where there are fewer cores
+    #[arg(long, help_heading = "How to run")]
+    pub oversubscribe: bool,
 
     /// Give a frame up after this long: it fails, the rest goes on
     #[arg(
@@ -163,7 +173,13 @@ pub struct RunArgs {
     )]
     pub io: Option<String>,
 
-    /// MPI-IO hint, repeatable: `romio_cb_write=enable`, `striping_factor=16`...
+    /// Ranks of a node bring their rows together, and so many of them write: auto (one of eight, two at least), off or a number
+    /// [default: auto]
+    #[arg(long, value_name = "auto|off|N", help_heading = "File access")]
+    pub aggregate: Option<String>,
+
+    /// MPI-IO hint, repeatable, wins over what suits the file system (`framewise doctor FOLDER` shows that):
+    /// `romio_cb_write=enable`, `cb_nodes=4`; `striping_factor=8` and `striping_unit=4194304` act when the result is made
     #[arg(long, value_name = "K=V", help_heading = "File access")]
     #[serde(deserialize_with = "pairs")]
     pub hint: Vec<String>,
@@ -243,11 +259,14 @@ impl RunArgs {
             walltime: flags.walltime.or(file.walltime),
             stop_before: flags.stop_before.or(file.stop_before),
             threads: flags.threads.or(file.threads),
+            pin: flags.pin.or(file.pin),
+            oversubscribe: flags.oversubscribe || file.oversubscribe,
             frame_timeout: flags.frame_timeout.or(file.frame_timeout),
             isolate: flags.isolate || file.isolate,
             max_failures: flags.max_failures.or(file.max_failures),
             max_memory: flags.max_memory.or(file.max_memory),
             io: flags.io.or(file.io),
+            aggregate: flags.aggregate.or(file.aggregate),
             hint: merge(file.hint, &flags.hint),
             geometry: flags.geometry.or(file.geometry),
             config: flags.config,

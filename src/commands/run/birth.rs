@@ -1,8 +1,12 @@
-//! The first day of a result file: all ranks write its attributes, then it gets its name.
+//! The first day of a result file: all ranks fill it, each its share, and write its attributes; then it gets its name.
+//!
+//! What a kill leaves behind at each line: a temporary file, which the next creation removes, up to the rename; after it a
+//! complete result.
 
 use std::mem::ManuallyDrop;
 
 use crate::adapters::hdf5::create;
+use crate::adapters::hdf5::fill::Filler;
 use crate::adapters::hdf5::sink::open_parallel;
 use crate::adapters::mpi::{MpiRanks, RawCommunicator, RawInfo};
 use crate::domain::error::{Error, Result};
@@ -10,15 +14,16 @@ use crate::engine::ports::Ranks;
 use crate::engine::together::{on_first_rank, together};
 
 use super::closing::{close, guarded};
-use super::config::RunConfig;
+use super::job::Setting;
 
-/// All ranks write the attributes into the new file, then rank 0 gives it its name.
+/// All ranks fill the new file and write its attributes, then rank 0 gives it its name.
 pub(super) fn give_birth(
-    config: &RunConfig,
+    setting: &Setting<'_>,
     file: (RawCommunicator, Option<RawInfo>),
     ranks: &mut MpiRanks,
     attributes: Option<&Vec<(&'static str, String)>>,
 ) -> Result<()> {
+    let config = setting.config;
     let text = attributes.map_or_else(String::new, |a| {
         serde_json::to_string(a).unwrap_or_default()
     });
@@ -27,9 +32,10 @@ pub(super) fn give_birth(
         .map_err(|e| Error::failure(format!("rank 0 sent unreadable attributes: {e}")));
     let attributes = together(ranks, attributes)?;
     let temporary = create::temporary(&config.result);
-    // A file that is not closed by all ranks is not closed by any: see `Kind::Abandoned`.
-    let file = open_parallel(&temporary, file.0, file.1).map(ManuallyDrop::new);
-    let born = together(ranks, file.map_err(Error::abandoned)).and_then(|file| {
+    let born = fill(setting, ranks).and_then(|()| {
+        // A file that is not closed by all ranks is not closed by any: see `Kind::Abandoned`.
+        let file = open_parallel(&temporary, file.0, file.1).map(ManuallyDrop::new);
+        let file = together(ranks, file.map_err(Error::abandoned))?;
         let doing = format!("create {}", config.result.display());
         let written = guarded(ranks, &doing, Some(&temporary), || {
             create::write_attributes(&file, &attributes)
@@ -44,4 +50,19 @@ pub(super) fn give_birth(
         let _ = std::fs::remove_file(&temporary);
     }
     born.map(|_| ())
+}
+
+/// Every rank fills its share, in steps that all ranks take together: a wish to stop, or a full disk, on one of them is
+/// heard by all after the step.
+fn fill(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<()> {
+    let go_on = || setting.signals.go_on();
+    let share = (ranks.rank() as u64, ranks.size() as u64);
+    let filler = Filler::open(&setting.config.result, share, &go_on);
+    let mut filler = together(ranks, filler)?;
+    for _ in 0..filler.steps() {
+        let filled = filler.step();
+        together(ranks, filled)?;
+    }
+    let ended = filler.end().and_then(|()| go_on());
+    together(ranks, ended)
 }

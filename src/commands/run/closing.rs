@@ -15,8 +15,9 @@ use super::launch;
 /// Some kilobytes are written in these calls, and all the rest has been synced before: they take this long on no disk
 /// that works.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// Where several ranks wait in vain, the first one speaks.
-const HEAD_START: Duration = Duration::from_secs(1);
+/// Where several ranks wait in vain, the first one speaks: longer than a launcher takes to end the others, which it asks
+/// before it kills them.
+const HEAD_START: Duration = Duration::from_secs(3);
 
 /// Calls `act`, which is collective inside HDF5, and ends the job when it does not come back. When a write fails on one
 /// rank, HDF5 leaves the call in the middle, and its next collective call meets an earlier one of the others: all ranks

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapters::calculators;
+use crate::adapters::file_system;
 use crate::adapters::hdf5::ffi::Transfer;
 use crate::adapters::hdf5::geometry::Geometry;
 use crate::adapters::isolate::Isolated;
+use crate::adapters::mpi::node::Aggregate;
 use crate::domain::calculator::{Availability, CalculatorKind, Factory};
 use crate::domain::error::{Error, Result};
 use crate::domain::parameters::{Parameters, did_you_mean};
@@ -76,6 +78,10 @@ pub struct RunConfig {
     pub stop_before: Option<Duration>,
     /// Compute threads per rank.
     pub threads: Option<usize>,
+    /// Workers may be kept on cores of their own.
+    pub pin: bool,
+    /// More workers than cores where `threads` says so.
+    pub oversubscribe: bool,
     /// Longest time for one frame.
     pub frame_timeout: Option<Duration>,
     /// The engine runs in processes of its own.
@@ -86,6 +92,8 @@ pub struct RunConfig {
     pub max_memory: u64,
     /// How ranks write.
     pub transfer: Transfer,
+    /// Who writes on a node.
+    pub aggregate: Aggregate,
     /// MPI-IO hints.
     pub hints: Vec<(String, String)>,
     /// Positions in the result.
@@ -163,6 +171,12 @@ impl RunConfig {
             walltime: walltime(args.walltime.as_deref())?,
             stop_before: duration("--stop-before", args.stop_before.as_deref())?,
             threads: threads(args.threads)?,
+            pin: choice(
+                "--pin",
+                args.pin.as_deref().unwrap_or("auto"),
+                &[("auto", true), ("off", false)],
+            )?,
+            oversubscribe: args.oversubscribe,
             frame_timeout,
             isolate,
             max_failures: args.max_failures,
@@ -175,7 +189,8 @@ impl RunConfig {
                     ("independent", Transfer::Independent),
                 ],
             )?,
-            hints: pairs("--hint", &args.hint)?,
+            aggregate: aggregate(args.aggregate.as_deref())?,
+            hints: hints(&args.hint)?,
             geometry: choice(
                 "--geometry",
                 args.geometry.as_deref().unwrap_or("auto"),
@@ -224,6 +239,17 @@ fn pairs(flag: &str, typed: &[String]) -> Result<Vec<(String, String)>> {
     typed.iter().map(pair).collect()
 }
 
+/// MPI-IO hints as typed.
+pub(in crate::commands) fn hints(typed: &[String]) -> Result<Vec<(String, String)>> {
+    let hints = pairs("--hint", typed)?;
+    for ((key, value), text) in hints.iter().zip(typed) {
+        if let Some(defect) = file_system::defect(key, value) {
+            return Err(Error::usage(format!("--hint {text:?}: {defect}")));
+        }
+    }
+    Ok(hints)
+}
+
 fn parsed<T: FromStr<Err = String>>(flag: &str, text: Option<&str>) -> Result<Option<T>> {
     text.map(|t| t.parse().map_err(|e| Error::usage(format!("{flag}: {e}"))))
         .transpose()
@@ -242,6 +268,22 @@ fn choice<T: Copy>(flag: &str, typed: &str, known: &[(&str, T)]) -> Result<T> {
                 words.join(", ")
             ))
         })
+}
+
+/// `auto`, `off` or a number of leaders per node.
+fn aggregate(text: Option<&str>) -> Result<Aggregate> {
+    let text = text.unwrap_or("auto").trim();
+    match text.parse() {
+        Ok(0) => Err(Error::usage("--aggregate: 0 ranks cannot write; use off")),
+        Ok(leaders) => Ok(Aggregate::Leaders(leaders)),
+        Err(_) => match text {
+            "auto" => Ok(Aggregate::Auto),
+            "off" => Ok(Aggregate::Off),
+            _ => Err(Error::usage(format!(
+                "--aggregate: {text:?} is not auto, off or a number of ranks per node"
+            ))),
+        },
+    }
 }
 
 fn retry(text: Option<&str>) -> Result<Vec<Status>> {
@@ -384,6 +426,14 @@ mod tests {
         assert_eq!(memory(Some("2GB")), Ok(2_000_000_000));
         assert_eq!(memory(Some("64MiB")), Ok(64 << 20));
         assert!(memory(Some("1kB")).is_err() && memory(Some("much")).is_err());
+    }
+
+    #[test]
+    fn writers_of_a_node_are_a_word_or_a_number() {
+        assert_eq!(aggregate(None), Ok(Aggregate::Auto));
+        assert_eq!(aggregate(Some("off")), Ok(Aggregate::Off));
+        assert_eq!(aggregate(Some("4")), Ok(Aggregate::Leaders(4)));
+        assert!(aggregate(Some("0")).is_err() && aggregate(Some("many")).is_err());
     }
 
     proptest! {

@@ -41,7 +41,12 @@ pub(super) fn report(
             None => summary.progress.planned - committed.total(),
             Some(_) => undefined(config, selected)?,
         };
-        watch::print_summary(summary, config, selected.len(), left)?;
+        watch::print_summary(
+            summary,
+            config,
+            setting.team.words(),
+            (selected.len(), left),
+        )?;
     }
     match committed.troubled() {
         0 => Ok(()),

@@ -10,7 +10,7 @@ use crate::adapters::hdf5::failed;
 use crate::adapters::hdf5::ffi::{Transfer, write_rows};
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::layout::{self, attribute};
-use crate::adapters::hdf5::result_reader::ResultReader;
+use crate::adapters::hdf5::result_reader::{ResultReader, force_rows};
 use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
@@ -108,7 +108,7 @@ pub fn intent(config: &RunConfig, selected: &FrameSet) -> String {
         "{} {:?} {}",
         config.overwrite,
         config.retry,
-        selected.encode()
+        selected.pack()
     );
     format!("{:016x}", xxh3_64(text.as_bytes()))
 }
@@ -125,23 +125,21 @@ pub fn standing(
     let history = reader.history()?;
     let last = history.last();
     let intent = intent(config, selected);
-    let states = reader.states()?;
-    let undefined = states.of(Status::Undefined).intersection(selected);
     // A run that was ended before it could say "done" has left nothing to go on with.
-    let goes_on = !undefined.is_empty()
-        && last
-            .is_some_and(|run| !intent.is_empty() && run.intent == intent && run.state != "done");
-    let again = match (goes_on, config.overwrite) {
-        (true, _) => FrameSet::empty(),
-        (_, true) => states
-            .of_any(&[Status::Completed, Status::NotConverged, Status::Failed])
-            .intersection(selected),
-        (_, false) => states.of_any(&config.retry).intersection(selected),
+    let goes_on = last
+        .is_some_and(|run| !intent.is_empty() && run.intent == intent && run.state != "done")
+        && any_undefined(reader, selected)?;
+    let again: &[Status] = match (goes_on, config.overwrite) {
+        (true, _) => &[],
+        (_, true) => &[Status::Completed, Status::NotConverged, Status::Failed],
+        (_, false) => &config.retry,
     };
-    let mut completed = states.of(Status::Completed).difference(&again);
-    if !config.verify_on_resume {
-        completed = completed.intersection(selected);
-    }
+    let Sorted {
+        mut pending,
+        mut reset,
+        completed,
+        troubled,
+    } = sort(reader, config, selected, again)?;
     // Among jobs that share the result the first one has looked.
     let was_killed = !in_company && last.is_some_and(|run| run.state == "running");
     let suspicion = match (was_killed, last_rounds) {
@@ -150,17 +148,74 @@ pub fn standing(
         (true, None) => Suspicion::All,
     };
     let wrong = recheck::recheck(reader, config, &completed, suspicion, go_on)?;
-    let reset = FrameSet::union([&again, &wrong, &states.unknown]);
-    let pending = FrameSet::union([states.of(Status::Undefined), &reset]).intersection(selected);
-    let troubled = states
-        .of_any(&[Status::NotConverged, Status::Failed])
-        .intersection(selected);
+    drop(completed);
+    if !wrong.is_empty() {
+        pending = FrameSet::union([&pending, &wrong.intersection(selected)]);
+        reset = FrameSet::union([&reset, &wrong]);
+    }
     Ok(Standing {
         pending,
-        troubled: troubled.difference(&reset).len(),
         reset,
+        troubled,
         run_number: last.map_or(1, |run| run.number + 1),
     })
+}
+
+/// The frames of a result by what is to be done with them.
+#[derive(Default)]
+struct Sorted {
+    /// Selected, to compute.
+    pending: FrameSet,
+    /// To be forgotten first; a code that means nothing is mended wherever it is.
+    reset: FrameSet,
+    /// Completed and to stay so: the selected ones, or all where all are to be checked.
+    completed: FrameSet,
+    /// Selected frames that stay failed or not converged.
+    troubled: u64,
+}
+
+/// One pass over the states. Selected frames in the states `again` are forgotten and computed again.
+fn sort(
+    reader: &ResultReader,
+    config: &RunConfig,
+    selected: &FrameSet,
+    again: &[Status],
+) -> Result<Sorted> {
+    let mut sorted = Sorted::default();
+    let mut parts = selected.parts();
+    reader.for_each_run(|run, status| {
+        parts.split(run, |part, selected| match status {
+            None => {
+                if selected {
+                    sorted.pending.append(part.clone());
+                }
+                sorted.reset.append(part);
+            }
+            Some(Status::Undefined) if selected => sorted.pending.append(part),
+            Some(status) if selected && again.contains(&status) => {
+                sorted.pending.append(part.clone());
+                sorted.reset.append(part);
+            }
+            Some(Status::Completed) if selected || config.verify_on_resume => {
+                sorted.completed.append(part);
+            }
+            Some(Status::NotConverged | Status::Failed) if selected => {
+                sorted.troubled += part.end - part.start;
+            }
+            Some(_) => {}
+        });
+    })?;
+    Ok(sorted)
+}
+
+fn any_undefined(reader: &ResultReader, selected: &FrameSet) -> Result<bool> {
+    let mut found = false;
+    let mut parts = selected.parts();
+    reader.for_each_run(|run, status| {
+        let undefined = status == Some(Status::Undefined);
+        parts.split(run, |_, selected| found |= undefined && selected);
+    })?;
+    Ok(found)
 }
 
 /// Bytes of forces that are reset at a time.
@@ -171,23 +226,23 @@ const BLOCK_BYTES: u64 = 32 << 20;
 /// metadata changes.
 pub fn reset(path: &Path, frames: &FrameSet, go_on: GoOn<'_>) -> Result<()> {
     let doing = || failed(format!("cannot reset frames of {}", path.display()));
-    let blocks = blocks(path, frames)?;
     let mut builder = FileBuilder::new();
     builder.with_fapl(|fapl| fapl.libver_earliest());
     let file = builder.open_rw(path).map_err(doing())?;
     let dataset = |name: &str| file.dataset(name).map_err(doing());
     let write = Transfer::Independent;
     let (status, message) = (dataset(layout::STATUS)?, dataset(layout::MESSAGE)?);
-    for Block { frames, n, .. } in &blocks {
+    let (forces, checksum) = (dataset(&value(layout::FORCES))?, dataset(layout::CHECKSUM)?);
+    let frame_bytes = 8 * forces.size() / status.size().max(1) + 128;
+    let block_frames = (BLOCK_BYTES / frame_bytes as u64).max(1);
+    let mut rest = frames.clone();
+    while !rest.is_empty() {
         go_on()?;
-        let undefined = vec![Status::Undefined.code(); *n];
-        write_rows(&status, frames.runs(), &undefined, write)?;
-        write_rows(
-            &message,
-            frames.runs(),
-            &vec![Message::default(); *n],
-            write,
-        )?;
+        let block = rest.split_front(block_frames);
+        let n = block.len() as usize;
+        let undefined = vec![Status::Undefined.code(); n];
+        write_rows(&status, block.runs(), &undefined, write)?;
+        write_rows(&message, block.runs(), &vec![Message::default(); n], write)?;
     }
     file.flush().map_err(doing())?;
     sync(path)?;
@@ -195,15 +250,19 @@ pub fn reset(path: &Path, frames: &FrameSet, go_on: GoOn<'_>) -> Result<()> {
         dataset(&value(layout::ENERGY))?,
         dataset(&value(layout::STRESS))?,
     );
-    let (forces, checksum) = (dataset(&value(layout::FORCES))?, dataset(layout::CHECKSUM)?);
-    for block in &blocks {
+    let table = file.dataset(layout::OFFSETS).ok();
+    let mut offsets = Vec::new();
+    let mut rest = frames.clone();
+    while !rest.is_empty() {
         go_on()?;
-        let (frames, n) = (block.frames.runs(), block.n);
-        write_rows(&energy, frames, &vec![f64::NAN; n], write)?;
-        write_rows(&stress, frames, &vec![f64::NAN; 9 * n], write)?;
-        write_rows(&checksum, frames, &vec![0u64; n], write)?;
-        let nothing = vec![f64::NAN; 3 * block.atoms];
-        write_rows(&forces, block.force_rows.runs(), &nothing, write)?;
+        let block = rest.split_front(block_frames);
+        let (n, rows) = (block.len() as usize, block.runs());
+        write_rows(&energy, rows, &vec![f64::NAN; n], write)?;
+        write_rows(&stress, rows, &vec![f64::NAN; 9 * n], write)?;
+        write_rows(&checksum, rows, &vec![0u64; n], write)?;
+        let atoms = force_rows(&forces, table.as_ref(), &block, &mut offsets)?;
+        let nothing = vec![f64::NAN; 3 * offsets.last().copied().unwrap_or(0)];
+        write_rows(&forces, atoms.runs(), &nothing, write)?;
     }
     file.flush().map_err(doing())?;
     sync(path)
@@ -211,34 +270,6 @@ pub fn reset(path: &Path, frames: &FrameSet, go_on: GoOn<'_>) -> Result<()> {
 
 fn value(group: &str) -> String {
     format!("{group}/value")
-}
-
-/// Frames that are reset at a time.
-struct Block {
-    frames: FrameSet,
-    n: usize,
-    force_rows: FrameSet,
-    atoms: usize,
-}
-
-/// The frames in blocks, with the place of their forces. The reader is closed again here: HDF5 refuses to open a
-/// file for writing that the same process has open for reading.
-fn blocks(path: &Path, frames: &FrameSet) -> Result<Vec<Block>> {
-    let reader = ResultReader::open(path)?;
-    let frame_bytes = 24 * reader.total_atoms() / reader.n_frames().max(1) + 128;
-    let mut rest = frames.clone();
-    let mut blocks = Vec::new();
-    while !rest.is_empty() {
-        let frames = rest.split_front((BLOCK_BYTES / frame_bytes).max(1));
-        let (force_rows, atoms) = reader.force_rows(&frames)?;
-        blocks.push(Block {
-            n: frames.len() as usize,
-            frames,
-            force_rows,
-            atoms,
-        });
-    }
-    Ok(blocks)
 }
 
 fn sync(path: &Path) -> Result<()> {

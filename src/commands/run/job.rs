@@ -4,8 +4,9 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::adapters::cores;
+use crate::adapters::file_system::{self, Kind as FileSystem};
 use crate::adapters::guard::Guard;
+use crate::adapters::hdf5::create::folder_of;
 use crate::adapters::hdf5::fingerprint::glance;
 use crate::adapters::hdf5::history::Run;
 use crate::adapters::hdf5::input::Input;
@@ -21,8 +22,10 @@ use crate::engine::run::{Ports, run as run_engine};
 use crate::engine::settings::{Deadline, Settings};
 use crate::engine::summary::{Ending, Summary};
 use crate::engine::together::{on_first_rank, same_everywhere, together};
+use crate::planning::cost::Experience;
 use crate::planning::frame_set::FrameSet;
-use crate::planning::partition::{EqualShares, Partition};
+use crate::planning::partition::share;
+use crate::planning::plan::Plan;
 use crate::planning::suspects::Tallies;
 
 use super::birth::give_birth;
@@ -33,7 +36,9 @@ use super::ending::{self, nothing_to_do, report};
 use super::existing;
 use super::poison;
 use super::prepare::{Job, prepare};
+use super::team::Team;
 use super::watch::Watch;
+use super::weigh;
 
 /// How the verb ended, for the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +63,8 @@ impl Clock for WallClock {
 pub struct Setting<'a> {
     /// What to do.
     pub config: &'a RunConfig,
+    /// The workers.
+    pub team: Team,
     /// MPI.
     pub world: &'a World,
     /// Signals of this process.
@@ -69,12 +76,9 @@ pub struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// Worker threads of this rank: as asked, or the cores it may use.
+    /// Worker threads of this rank.
     pub fn threads(&self) -> usize {
-        let local = self.world.local_ranks();
-        self.config
-            .threads
-            .unwrap_or_else(|| cores::for_each_rank(local))
+        self.team.workers()
     }
 }
 
@@ -85,16 +89,13 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     let mut input = together(ranks, Input::open(&config.input, config.key.as_deref()))?;
     let seen = together(ranks, glance(&mut input))?;
     same_everywhere(ranks, ("inputs", ONE_FILE), &seen)?;
-    let selected = together(ranks, select(config, input.frames()))?;
-    let info = together(ranks, mpi::info(&config.hints))?;
-    let size = ranks.size();
-    let prepared = on_first_rank(ranks, || prepare(setting, size, &mut input, &selected));
+    // The others are told what is left of it.
+    let selected = on_first_rank(ranks, || select(config, input.frames()))?.unwrap_or_default();
+    let info = hints(config, ranks)?;
+    let prepared = on_first_rank(ranks, || prepare(setting, &mut input, &selected));
     let prepared = match prepared {
         Err(stopped) if stopped.kind == Kind::Stopped => {
-            if ranks.rank() == 0 {
-                tracing::info!("{}: {stopped}", config.result.display());
-            }
-            return Ok(Outcome::Stopped);
+            return Ok(stopped_early(setting, ranks, &stopped));
         }
         other => other?,
     };
@@ -105,7 +106,12 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     let file = (setting.world.raw(), info);
     if job.created {
         let attributes = first.as_ref().map(|f| &f.attributes);
-        give_birth(config, file, ranks, attributes)?;
+        match give_birth(setting, file, ranks, attributes) {
+            Err(stopped) if stopped.kind == Kind::Stopped => {
+                return Ok(stopped_early(setting, ranks, &stopped));
+            }
+            other => other?,
+        }
     }
     let (guard, tallies) = first.map(|f| (f.guard, f.journal)).unzip();
     let summary = if job.planned() == 0 {
@@ -114,9 +120,19 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
         let intent = existing::intent(config, &selected);
         let deadline = deadline(setting, ranks)?;
         let journal = poison::begin(setting, ranks, tallies.as_ref())?;
+        // Frames of a shared result come in leases and are weighed then.
+        let (plan, experience) = if config.share.is_some() {
+            let seen = weigh::for_leases(config, ranks, &mut input, job.created)?;
+            (Plan::even(FrameSet::empty()), seen)
+        } else {
+            let pending = &job.pending[0];
+            let plan = weigh::plan(config, ranks, &mut input, pending, job.created)?;
+            (plan, Experience::default())
+        };
         let sink = open_sink(setting, ranks, file, guard, &job, intent)?;
         let told = (journal, tallies);
-        compute(setting, ranks, sink, input, &job, deadline, told)?
+        let frames = (input, plan, experience);
+        compute(setting, ranks, sink, frames, &job, deadline, told)?
     };
     let counted = on_first_rank(ranks, || {
         report(setting, &selected, &job, &summary)?;
@@ -131,10 +147,36 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     })
 }
 
+/// Hints for MPI-IO: what suits the file system as rank 0 sees it, and what the user says.
+fn hints(config: &RunConfig, ranks: &mut MpiRanks) -> Result<Option<RawInfo>> {
+    let folder = folder_of(&config.result);
+    let chosen = file_system::hints(&folder, &config.hints);
+    let told = serde_json::to_string(&chosen).unwrap_or_default();
+    let told = ranks.tell(0, &told);
+    let chosen: Vec<(String, String)> = serde_json::from_str(&told).unwrap_or(chosen);
+    if ranks.rank() == 0 {
+        let kind = FileSystem::of(&folder).map_or("an unknown file system", FileSystem::name);
+        let pairs = chosen.iter().map(|(key, value)| format!("{key}={value}"));
+        tracing::debug!(
+            "MPI-IO hints for {kind}: {}",
+            pairs.collect::<Vec<_>>().join(" ")
+        );
+    }
+    together(ranks, mpi::info(&chosen))
+}
+
 /// What to do when ranks see different files.
 const ONE_FILE: &str = "give a path that is the same file on every node";
 /// What to do when ranks differ.
 const SAME: &str = "start all ranks with the same command and program";
+
+/// Says that somebody asked to stop before a frame was computed.
+fn stopped_early(setting: &Setting<'_>, ranks: &MpiRanks, stopped: &Error) -> Outcome {
+    if ranks.rank() == 0 {
+        tracing::info!("{}: {stopped}", setting.config.result.display());
+    }
+    Outcome::Stopped
+}
 
 /// Arguments, versions and libraries are the same on all ranks, or the job ends here.
 fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
@@ -146,8 +188,9 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
     );
     same_everywhere(ranks, ("programs", SAME), &program)?;
     let arguments = format!(
-        "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} share {:?} verify {} interval {:?} memory {} io {:?} hints {:?} \
-         threads {:?} isolate {} timeout {:?} failures {:?} geometry {:?} walltime {:?} before {:?}",
+        "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} share {:?} verify {} interval {:?} memory {} io {:?} \
+         aggregate {:?} hints {:?} threads {:?} pin {} oversubscribe {} isolate {} timeout {:?} failures {:?} geometry {:?} walltime {:?} \
+         before {:?}",
         config.input.display(),
         config.result.display(),
         config.calculator.name,
@@ -163,8 +206,11 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
         config.checkpoint_interval,
         config.max_memory,
         config.transfer,
+        config.aggregate,
         config.hints,
         config.threads,
+        config.pin,
+        config.oversubscribe,
         config.isolate,
         config.frame_timeout,
         config.max_failures,
@@ -218,7 +264,8 @@ fn open_sink(
     );
     // Dropping a sink closes it, which is collective: not before all ranks have one.
     let sink = together(ranks, sink.map(ManuallyDrop::new).map_err(Error::abandoned))?;
-    Ok(ManuallyDrop::into_inner(sink))
+    let node = setting.world.node(setting.config.aggregate);
+    Ok(ManuallyDrop::into_inner(sink).aggregated(node))
 }
 
 /// How much longer than `--frame-timeout` a worker may wait for an engine in a process of its own: to start, to take a
@@ -230,14 +277,13 @@ fn compute(
     setting: &Setting<'_>,
     ranks: &mut MpiRanks,
     mut sink: ResultSink,
-    mut input: Input,
+    (mut input, plan, experience): (Input, Plan, Experience),
     job: &Job,
     deadline: Option<Deadline>,
     (journal, tallies): (Arc<Stripe>, Option<(u64, Tallies)>),
 ) -> Result<Summary> {
     let config = setting.config;
     let [rest, careful, solitary] = &job.pending;
-    let share_of = |frames: &FrameSet| EqualShares.share(frames, ranks.rank(), ranks.size());
     // Nothing else is in hand anywhere while a solitary frame is computed.
     let solitary = match ranks.rank() {
         0 => solitary.clone(),
@@ -245,10 +291,9 @@ fn compute(
     };
     // Jobs that share a result keep no suspects: foreign engines run in processes of their own there.
     let suspects = match config.share {
-        None => vec![share_of(careful), solitary],
+        None => vec![share(careful, ranks.rank(), ranks.size()), solitary],
         Some(_) => Vec::new(),
     };
-    let mut share = share_of(rest);
     let settings = Settings {
         threads: setting.threads(),
         checkpoint_interval: config.checkpoint_interval,
@@ -266,9 +311,12 @@ fn compute(
         max_failures: config.max_failures,
         suspects,
         shared: config.share.is_some(),
+        assumed: weigh::assumed(config),
+        experience,
+        on_start: setting.team.on_start(),
         ..Settings::default()
     };
-    let mut planned = job.planned();
+    let planned = job.planned();
     let later = planned - rest.len();
     if ranks.rank() == 0 && later > 0 {
         tracing::warn!(
@@ -276,26 +324,19 @@ fn compute(
             plural(later, "frame")
         );
     }
-    tracing::debug!(
-        frames = share.len(),
-        threads = settings.threads,
-        host = lock::host(),
-        "share"
-    );
+    tracing::debug!(threads = settings.threads, host = lock::host(), "workers");
     if ranks.rank() == 0 {
         tracing::info!(
-            "{}: {} to compute with {} on {} x {}",
+            "{}: {} to compute with {} on {}",
             config.result.display(),
             plural(planned, "frame"),
             config.level_of_theory,
-            plural(ranks.size() as u64, "rank"),
-            plural(settings.threads as u64, "thread"),
+            setting.team.words(),
         );
     }
-    let mut watch = Watch::new(config.progress, ranks.rank() == 0, planned, share.len());
+    let mut watch = Watch::new(config.progress, ranks.rank() == 0, planned, ranks.size());
     if settings.shared {
         // Frames come in leases; others may open the file now.
-        (share, planned) = (FrameSet::empty(), 0);
         sink.end()?;
     }
     let ports = Ports {
@@ -307,7 +348,7 @@ fn compute(
         interrupt: &|| setting.signals.wish(),
         journal: &poison::port(&journal),
     };
-    let summary = run_engine(&settings, &config.factory, share, planned, ports);
+    let summary = run_engine(&settings, &config.factory, plan, later, ports);
     watch.finish();
     journal.leave();
     if let (Ok(summary), Some((_, tallies)), None) = (&summary, &tallies, config.share) {

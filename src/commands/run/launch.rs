@@ -17,6 +17,7 @@ use crate::engine::together::together;
 use super::args::RunArgs;
 use super::config::RunConfig;
 use super::job::{self, Outcome, Setting};
+use super::team::Team;
 
 /// Runs the verb on every rank of the job.
 pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
@@ -48,7 +49,7 @@ pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
 /// All ranks come here at their end, and the error is said once. Afterwards files are closed, and `MPI_Finalize` comes
 /// when the world goes; it is no barrier by itself. A rank with an error that the others know nothing of, and that
 /// does not find them here, ends the job.
-fn meet(ranks: &mut MpiRanks, error: Option<&Error>) {
+pub fn meet(ranks: &mut MpiRanks, error: Option<&Error>) {
     let mut said = false;
     let mut say_once = |error: &Error| {
         if !std::mem::replace(&mut said, true) {
@@ -104,6 +105,7 @@ fn run(
     let signals = together(&mut ranks, signals)?;
     let config = together(&mut ranks, RunConfig::new(args))?;
     let setting = Setting {
+        team: Team::agree(&config, &mut ranks),
         config: &config,
         world,
         signals: &signals,
@@ -120,12 +122,12 @@ pub fn give_up(error: &Error) -> ! {
 }
 
 /// Ends without `MPI_Finalize`, which would have HDF5 close what must not be closed.
-fn leave(error: &Error) -> ! {
+pub fn leave(error: &Error) -> ! {
     mpi::abort(i32::from(error.exit_code()))
 }
 
 /// MPI is not what the launcher promised: every process is alone and believes it is the first. One of them speaks.
-fn refuse(error: &Error) -> ExitCode {
+pub fn refuse(error: &Error) -> ExitCode {
     if launcher::promised_rank().unwrap_or(0) == 0 {
         say(error);
     } else {

@@ -2,7 +2,8 @@
 //!
 //! [`args`] is what was typed, [`config`] what it means, [`launch`] the start and end of an MPI job, [`job`] the life
 //! of a run: [`place`] where its result can be, `prepare` and [`existing`] what there is to do, `recheck` whether results
-//! are still there, `poison` which frames have taken a run down, `birth` of a new file, `closing` it, `deadline` when to
+//! are still there, `team` how many workers compute where, `weigh` what frames will
+//! cost, `poison` which of them have taken a run down, `birth` of a new file, `closing` it, `deadline` when to
 //! stop, [`watch`] what is said meanwhile, `ending` what is said at the end.
 
 pub mod args;
@@ -19,4 +20,6 @@ pub mod place;
 mod poison;
 mod prepare;
 mod recheck;
+pub mod team;
 pub mod watch;
+mod weigh;

@@ -1,6 +1,7 @@
 //! What rank 0 does alone before the ranks open the file: take the lock, then create the file or see what is left
 //! to do in it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::adapters::guard::Guard;
@@ -48,6 +49,7 @@ impl Job {
         self.pending.iter().any(|phase| phase.contains(frame))
     }
 
+    /// In few characters: half of 10^7 frames may be pending at random.
     pub fn encode(&self) -> String {
         let Self {
             created,
@@ -55,7 +57,7 @@ impl Job {
             troubled,
             pending,
         } = self;
-        let [rest, careful, solitary] = pending.each_ref().map(FrameSet::encode);
+        let [rest, careful, solitary] = pending.each_ref().map(FrameSet::pack);
         format!("{created} {run_number} {troubled} {rest} {careful} {solitary}")
     }
 
@@ -66,9 +68,9 @@ impl Job {
             run_number: parts.next()?.parse().ok()?,
             troubled: parts.next()?.parse().ok()?,
             pending: [
-                FrameSet::decode(parts.next()?)?,
-                FrameSet::decode(parts.next()?)?,
-                FrameSet::decode(parts.next()?)?,
+                FrameSet::unpack(parts.next()?)?,
+                FrameSet::unpack(parts.next()?)?,
+                FrameSet::unpack(parts.next()?)?,
             ],
         })
     }
@@ -80,7 +82,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const COMMITS_PER_LEASE: u32 = 4;
 
 /// The right to write.
-fn guard(setting: &Setting<'_>, ranks: usize) -> Result<Guard> {
+fn guard(setting: &Setting<'_>) -> Result<Guard> {
     let config = setting.config;
     let Some(patience) = config.share else {
         let lock = Lock::take(&config.result)?;
@@ -88,7 +90,7 @@ fn guard(setting: &Setting<'_>, ranks: usize) -> Result<Guard> {
         return Ok(Guard::Alone(lock));
     };
     let part = Part {
-        workers: (setting.threads() * ranks) as u64,
+        workers: setting.team.workers_of_all() as u64,
         wanted: COMMITS_PER_LEASE * config.checkpoint_interval,
         patience,
     };
@@ -103,14 +105,13 @@ fn guard(setting: &Setting<'_>, ranks: usize) -> Result<Guard> {
 /// block.
 pub(super) fn prepare(
     setting: &Setting<'_>,
-    ranks: usize,
     input: &mut Input,
     selected: &FrameSet,
 ) -> Result<(First, Job)> {
     let config = setting.config;
     let go_on = &|| setting.signals.go_on();
     place::check(config)?;
-    let mut guard = guard(setting, ranks)?;
+    let mut guard = guard(setting)?;
     let fingerprint = fingerprint(input, go_on)?;
     let identity = existing::identity(config, input, fingerprint);
     let found = if config.result.exists() {
@@ -136,7 +137,8 @@ pub(super) fn prepare(
     let journal = (poison::identity_number(&identity), tallies.clone());
     let mut attributes = identity;
     if created {
-        create::create(&config.result, input, config.geometry, go_on)?;
+        let make = |path: &Path| mpi::make_striped(path, &config.hints);
+        create::lay_out(&config.result, input, config.geometry, &make, go_on)?;
         attributes.extend(create::version_attributes(&mpi::library_version()));
     } else if !standing.reset.is_empty() {
         existing::reset(&config.result, &standing.reset, go_on)?;
@@ -146,7 +148,7 @@ pub(super) fn prepare(
         created,
         run_number,
         troubled: standing.troubled,
-        pending: tallies.phases(&standing.pending),
+        pending: tallies.phases(standing.pending),
     };
     if config.share.is_none() && (created || job.planned() == 0) {
         poison::tidy(config, &journal);

@@ -16,6 +16,8 @@ use crate::planning::status::Status;
 use super::bar;
 use super::config::{ProgressStyle, RunConfig};
 
+/// Share of the wall time above which it is said that the disk keeps workers waiting.
+const HELD: f64 = 0.05;
 /// Time between two log lines.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -33,8 +35,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// For `planned` frames of the job, of which this rank has `share`.
-    pub fn new(style: ProgressStyle, first_rank: bool, planned: u64, share: u64) -> Self {
+    /// For `planned` frames of a job on `ranks` ranks.
+    pub fn new(style: ProgressStyle, first_rank: bool, planned: u64, ranks: usize) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bar = first_rank
             && match style {
@@ -46,7 +48,7 @@ impl Watch {
             bar: bar.then(|| bar::make(planned)),
             log,
             first_rank,
-            share,
+            share: planned / ranks as u64,
             planned,
             committed: 0,
             failed: 0,
@@ -130,7 +132,7 @@ impl Observer for Watch {
 
     fn pulse(&mut self, evaluated_here: u64) {
         if let Some(bar) = &self.bar {
-            // Shares are equal: what this rank has done tells how far all are.
+            // All ranks end together: what this rank has done tells how far all are.
             let fraction = evaluated_here as f64 / self.share.max(1) as f64;
             let estimate = (self.planned as f64 * fraction) as u64;
             bar.set_position(self.committed.max(estimate.min(self.planned)));
@@ -146,8 +148,8 @@ impl Observer for Watch {
 pub fn print_summary(
     summary: &Summary,
     config: &RunConfig,
-    selected: u64,
-    left: u64,
+    team: &str,
+    (selected, left): (u64, u64),
 ) -> Result<()> {
     let progress = &summary.progress;
     let seconds = progress.elapsed.as_secs_f64();
@@ -166,22 +168,28 @@ pub fn print_summary(
     };
     output::print(&format!(
         "{result}: {what}; {} of {} selected frames left\n  \
-         wall     {} ({:.1} frames/s) on {} x {} = {threads}\n  \
+         wall     {} ({:.1} frames/s) on {team} = {threads}\n  \
          compute  {:.0} % of the workers' time, balance {:.2}\n  \
          commit   {:.1} % of the wall time, {}, {:.2} MB at {:.0} MB/s",
         thousands(left),
         thousands(selected),
         duration(seconds),
         frames as f64 / seconds.max(1e-9),
-        plural(summary.ranks.len() as u64, "rank"),
-        plural((threads / summary.ranks.len().max(1)) as u64, "thread"),
         100.0 * summary.compute_share(),
         summary.balance(),
         100.0 * summary.commit_share(),
         plural(progress.commits, "commit"),
         summary.bytes() as f64 * 1e-6,
         summary.commit_rate(),
-    ))
+    ))?;
+    let held = summary.held_share();
+    if held > HELD {
+        output::print(&format!(
+            "  disk     workers waited for it {:.0} % of their time (framewise bench io measures it and says which settings are faster)",
+            100.0 * held
+        ))?;
+    }
+    Ok(())
 }
 
 /// What is printed instead when there was nothing to compute.
@@ -216,6 +224,7 @@ pub fn write_metrics(summary: &Summary, config: &RunConfig) -> Result<()> {
             json!({
                 "rank": rank, "frames": r.frames, "threads": r.threads, "bytes_written": r.bytes,
                 "compute_seconds": r.compute, "read_seconds": r.reading, "commit_seconds": r.committing,
+                "wait_seconds": summary.waited(r), "held_seconds": r.held, "frames_received": r.received,
             })
         })
         .collect();
@@ -228,7 +237,10 @@ pub fn write_metrics(summary: &Summary, config: &RunConfig) -> Result<()> {
         "not_converged": counts(Status::NotConverged),
         "failed": counts(Status::Failed),
         "commits": summary.progress.commits,
+        "start_seconds": summary.ranks.iter().map(|r| r.begun).fold(0.0, f64::max),
+        "compute_wall_seconds": summary.computing(),
         "wall_seconds": summary.progress.elapsed.as_secs_f64(),
+        "held_share": summary.held_share(),
         "compute_share": summary.compute_share(),
         "commit_share": summary.commit_share(),
         "balance": summary.balance(),

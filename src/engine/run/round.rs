@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::domain::error::Result;
 use crate::engine::commit::{Ready, Rows};
-use crate::engine::ports::{More, Trouble, Verdict, Vote};
+use crate::engine::ports::{Look, More, Trouble, Verdict, Vote};
 use crate::engine::together::on_first_rank;
-use crate::planning::partition::{EqualShares, Partition};
 use crate::planning::status::Status;
 
 use super::Coordinator;
@@ -28,12 +27,13 @@ impl Coordinator<'_> {
         }
     }
 
-    /// Two phases: results, checksums, sync, read back; only then states, sync, read back.
+    /// Two phases: results, checksums, read back and sync; only then states, sync, read back.
     pub(super) fn commit(&mut self) -> Result<()> {
         let begun = Instant::now();
         // What comes back from workers during the commit belongs to the next one.
         let mut ready = std::mem::take(&mut self.desk.ready);
         self.desk.committing = ready.bytes();
+        self.desk.behind = false;
         let vote = Vote {
             slabs: ready.cut(self.desk.settings.slab),
             messages: ready.has_messages(),
@@ -61,41 +61,66 @@ impl Coordinator<'_> {
             self.discard();
             return Ok(());
         }
-        let begin = self.sink.begin();
+        let begun = Instant::now();
+        let begin = self.desk.at_the_disk(|| self.sink.begin());
         self.step(begin)?;
+        let mut there = Ok(());
         for slab in 0..verdict.slabs as usize {
             ready.fill_results(slab, &mut self.rows);
             self.desk.summary.bytes += result_bytes(&self.rows);
-            let written = self.sink.write_results(&self.rows);
+            let write = || self.sink.write_results(&self.rows);
+            let written = self.desk.at_the_disk(write);
             self.step(written)?;
-            // A rank's rows may have been written by another one: only after its sync can they be looked at.
-            let synced = self.sink.sync();
-            self.step(synced)?;
-            let there = self.sink.check_results(&self.rows);
-            self.step(there)?;
+            // A rank's rows may have been written by another one: on the same node they can be looked at now, while
+            // the disk is busy with them...
+            if self.one_node {
+                there = there.and_then(|()| self.check(Look::AtOnce));
+            }
         }
-
-        ready.fill_status(&mut self.rows);
-        self.desk.summary.bytes += 8 * self.rows.statuses.len() as u64;
-        let written = self.sink.write_status(&self.rows, verdict.messages);
-        self.step(written)?;
-        let synced = self.sink.sync();
+        let synced = self.desk.at_the_disk(|| self.sink.sync());
         self.step(synced)?;
-        let there = self.sink.check_status(&self.rows, verdict.messages);
+        // ...and else only after its sync.
+        if !self.one_node {
+            for slab in 0..verdict.slabs as usize {
+                ready.fill_results(slab, &mut self.rows);
+                there = there.and_then(|()| self.check(Look::Later));
+            }
+        }
         self.step(there)?;
 
+        let results = begun.elapsed();
+        ready.fill_status(&mut self.rows);
+        self.desk.summary.bytes += 8 * self.rows.statuses.len() as u64;
+        let write = || self.sink.write_status(&self.rows, verdict.messages);
+        let written = self.desk.at_the_disk(write);
+        self.step(written)?;
+        let synced = self.desk.at_the_disk(|| self.sink.sync());
+        self.step(synced)?;
+        let check = || self.sink.check_status(&self.rows, verdict.messages);
+        let there = self.desk.at_the_disk(check);
+        self.step(there)?;
+        self.desk
+            .adapt_round(begun.elapsed(), begun.elapsed().saturating_sub(results));
+
         self.count();
-        let recorded = self.sink.record(&self.progress);
+        let record = || self.sink.record(&self.progress);
+        let recorded = self.desk.at_the_disk(record);
         self.step(recorded)?;
         if self.desk.settings.shared {
             // The record too is on the disk before another job writes.
-            let synced = self.sink.sync();
+            let synced = self.desk.at_the_disk(|| self.sink.sync());
             self.step(synced)?;
             let ended = self.sink.end();
             self.step(ended)?;
         }
         self.observer.committed(&self.progress);
         Ok(())
+    }
+
+    /// Whether the rows of a slab are in the file.
+    fn check(&mut self, look: Look) -> Result<()> {
+        let check = || self.sink.check_results(&self.rows, look);
+        self.desk.at_the_disk(check)
     }
 
     /// Waits, where several jobs share the result, until it is this one's turn to write. False when another job has
@@ -133,8 +158,8 @@ impl Coordinator<'_> {
             More::Frames(frames) => {
                 self.leased = frames.len();
                 self.progress.planned += frames.len();
-                let (rank, size) = (self.ranks.rank(), self.ranks.size());
-                self.desk.pending = EqualShares.share(&frames, rank, size);
+                let plan = self.weigh(frames)?;
+                self.first_deal(plan);
                 Ok(true)
             }
         }

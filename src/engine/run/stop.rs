@@ -99,7 +99,7 @@ impl Coordinator<'_> {
     pub(super) fn end_with(&mut self, error: Error) -> Error {
         self.desk.stopping = true;
         self.desk.pool = None;
-        if error.kind == Kind::Abandoned {
+        if matches!(error.kind, Kind::Abandoned | Kind::Alone) {
             return error;
         }
         match self.record_end(Ending::Failed) {

@@ -2,13 +2,15 @@
 //! `Structure`, `Trajectory` and `FiniteSubsystem` groups. Opened read-only with the serial driver.
 
 mod examine;
+mod sizes;
+mod species;
 
 use std::path::{Path, PathBuf};
 
 use ::hdf5::{Dataset, Group};
 
 use crate::domain::cell::Cell;
-use crate::domain::error::{Error, GoOn, Result};
+use crate::domain::error::{Error, Result};
 use crate::domain::frame::FrameBlock;
 use crate::engine::ports::Source;
 use crate::planning::frame_set::FrameSet;
@@ -160,7 +162,7 @@ impl Input {
     /// Frames to read at a time where they are only passed through: about 32 MiB of positions.
     pub fn block_frames(&self) -> u64 {
         let bytes = 24 * self.total_atoms / self.frames.max(1) + 128;
-        ((32 << 20) / bytes).clamp(1, 4096)
+        ((32 << 20) / bytes).clamp(1, 1 << 16)
     }
 
     /// Path of the file.
@@ -233,27 +235,6 @@ impl Input {
         (dataset.shape() == [self.frames as usize]).then_some(dataset)
     }
 
-    /// Every atomic number that occurs, once; reads all species when they change from frame to frame.
-    pub fn species_present(&mut self, frames: &FrameSet, go_on: GoOn<'_>) -> Result<Vec<u8>> {
-        let mut present = [false; 256];
-        if let Species::Constant(numbers) = &self.species {
-            for z in numbers {
-                present[usize::from(*z)] = true;
-            }
-        } else {
-            let mut block = FrameBlock::default();
-            let mut rest = frames.clone();
-            while !rest.is_empty() {
-                go_on()?;
-                self.read(&rest.split_front(self.block_frames()), &mut block)?;
-                for z in &block.species {
-                    present[usize::from(*z)] = true;
-                }
-            }
-        }
-        Ok((0..=255).filter(|z| present[usize::from(*z)]).collect())
-    }
-
     fn check_constant_cell(&self) -> Result<()> {
         match self.constant_cell().and_then(|cell| cell.defect()) {
             Some(defect) if self.frames > 0 => Err(Error::failure(format!(
@@ -314,13 +295,16 @@ impl Input {
         numbers.resize(bounds.len() as usize, 0);
         ffi::read_rows(offsets, bounds.runs(), numbers)?;
         let mut before = 0;
-        for run in bounds.runs() {
-            let values = &numbers[before..before + (run.end - run.start) as usize];
-            before += values.len();
-            for (frame, pair) in (run.start..run.end - 1).zip(values.windows(2)) {
-                if !frames.contains(frame) {
-                    continue;
-                }
+        let mut inside = bounds.runs().iter();
+        let mut bound = inside.next().cloned().unwrap_or(0..0);
+        for run in frames.runs() {
+            while run.start >= bound.end {
+                before += (bound.end - bound.start) as usize;
+                bound = inside.next().cloned().unwrap_or(0..u64::MAX);
+            }
+            let first = before + (run.start - bound.start) as usize;
+            let values = &numbers[first..=first + (run.end - run.start) as usize];
+            for (frame, pair) in run.clone().zip(values.windows(2)) {
                 let before = atoms.runs().last().map_or(0, |r| r.end as i64);
                 if pair[0] < before || pair[1] < pair[0] || pair[1] as u64 > self.total_atoms {
                     return Err(Error::failure(format!(
@@ -426,5 +410,17 @@ impl Source for Input {
             .and_then(|()| self.read_species(frames, block))
             .and_then(|()| self.read_cells(frames, block));
         done.map_err(|e| e.context(self.path.display()))
+    }
+
+    fn sizes(
+        &mut self,
+        frames: &FrameSet,
+        size_of: &[u8; 256],
+        each: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        if self.atoms().is_some() {
+            return Ok(());
+        }
+        self.for_each_size(frames, |z| size_of[usize::from(z)], each)
     }
 }
