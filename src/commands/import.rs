@@ -1,17 +1,19 @@
 //! `framewise import`: trajectories of other programs into one H5MD file.
 //!
-//! Two passes over the sources, one frame in memory at a time: the first learns sizes, kinds and what is
-//! constant, the second writes datasets of known size.
+//! Two passes over the sources, a few frames in memory at a time: the first learns sizes, kinds and what is
+//! constant, the second writes datasets of known size. Threads read, this one uses what they bring.
 
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::adapters::cores::Given;
 use crate::adapters::hdf5::reason;
 use crate::adapters::hdf5::trajectory_writer::{Authorship, TrajectoryWriter};
 use crate::adapters::source::schema::{Schema, Survey};
-use crate::adapters::source::{Detail, FrameStream, SourceFrame};
-use crate::adapters::trajectory_files::{self, Hints};
+use crate::adapters::source::{Detail, Position};
+use crate::adapters::trajectory_files::Hints;
+use crate::adapters::trajectory_files::ahead::Ahead;
 use crate::adapters::whole_file::WholeFile;
 use crate::domain::error::{Error, Result};
 
@@ -76,20 +78,24 @@ pub fn execute(args: &ImportArgs) -> Result<()> {
     Ok(())
 }
 
+/// Threads that read text; more are waited for by the one that writes.
+fn readers() -> usize {
+    Given::find().count().min(8)
+}
+
 fn survey(
     sources: &[PathBuf],
     hints: &Hints,
     progress: &Progress,
 ) -> Result<(Schema, Vec<String>)> {
     let mut survey = Survey::default();
-    let mut frame = SourceFrame::default();
     for (number, path) in sources.iter().enumerate() {
-        let mut stream = trajectory_files::open(path, hints)?;
+        let mut stream = Ahead::open(path, hints, Detail::Structure, readers())?;
         let mut frames = 0_u64;
-        while stream.read(&mut frame, Detail::Structure)? {
-            survey.add(&frame);
+        while let Some((frame, position)) = stream.next_frame()? {
+            survey.add(frame);
             frames += 1;
-            progress.update(frames, number as u64, stream.as_ref());
+            progress.update(frames, number as u64, position);
         }
         if frames == 0 {
             return Err(Error::failure(format!(
@@ -129,17 +135,16 @@ fn write(
     for renamed in writer.remarks() {
         tracing::warn!("{renamed}");
     }
-    let mut frame = SourceFrame::default();
     let passed = args.sources.len();
     for (number, path) in args.sources.iter().enumerate() {
-        let mut stream = trajectory_files::open(path, hints)?;
+        let mut stream = Ahead::open(path, hints, Detail::Full, readers())?;
         let mut frames = 0_u64;
-        while stream.read(&mut frame, Detail::Full)? {
-            if !writer.push(&frame).map_err(failed)? {
+        while let Some((frame, position)) = stream.next_frame()? {
+            if !writer.push(frame).map_err(failed)? {
                 return Err(changed(path));
             }
             frames += 1;
-            progress.update(frames, (passed + number) as u64, stream.as_ref());
+            progress.update(frames, (passed + number) as u64, position);
         }
         for remark in stream.remarks() {
             tracing::warn!("{remark}");
@@ -171,11 +176,10 @@ impl Progress {
         Self { bar }
     }
 
-    fn update(&self, frames: u64, passed: u64, stream: &dyn FrameStream) {
+    fn update(&self, frames: u64, passed: u64, position: Position) {
         if !frames.is_multiple_of(64) || self.bar.is_hidden() {
             return;
         }
-        let position = stream.position();
         let done = u128::from(position.done) * u128::from(PASS);
         let done = done / u128::from(position.total.max(1));
         self.bar

@@ -149,16 +149,16 @@ impl Plan {
         }
     }
 
-    /// Reads one atom. `Ok(true)` when the line has more words than the plan. Errors say what is wrong and
-    /// what was expected.
+    /// Reads one atom from a line of UTF-8. `Ok(true)` when the line has more words than the plan. Errors say what is
+    /// wrong and what was expected.
     pub fn read_atom(
         &self,
-        line: &str,
+        line: &[u8],
         frame: &mut SourceFrame,
         elements: &mut ElementMemo,
         detail: Detail,
     ) -> Result<bool, String> {
-        let mut words = line.split_ascii_whitespace().zip(1_usize..);
+        let mut words = Words::of(line);
         let (mut species, mut number) = (None, None);
         let slots = match detail {
             Detail::Full => &self.slots[..],
@@ -175,8 +175,7 @@ impl Plan {
                 Target::Position => {
                     let mut position = [0.0; 3];
                     for x in &mut position {
-                        let (word, at) = next()?;
-                        *x = parse_real(word).ok_or_else(|| slot.wrong(word, at))?;
+                        *x = self.real(&mut words, slot)?;
                     }
                     frame.positions.push(position);
                 }
@@ -184,7 +183,8 @@ impl Plan {
                     let (word, at) = next()?;
                     species = Some(elements.number(word).ok_or_else(|| {
                         format!(
-                            "column {at} (species): {word:?} is not a chemical element, expected a symbol or an atomic number"
+                            "column {at} (species): {:?} is not a chemical element, expected a symbol or an atomic number",
+                            text(word)
                         )
                     })?);
                 }
@@ -194,16 +194,23 @@ impl Plan {
                 }
                 Target::Extra(index) => {
                     let values = &mut frame.columns[index].values;
+                    if let (Values::Real(v), Detail::Full) = (&mut *values, detail) {
+                        for _ in 0..slot.width {
+                            v.push(self.real(&mut words, slot)?);
+                        }
+                        continue;
+                    }
                     for _ in 0..slot.width {
-                        let (word, at) = next()?;
+                        let (word, at) = words.next().ok_or_else(|| self.too_few(line))?;
                         let fits = match values {
-                            Values::Real(_) if detail == Detail::Structure => true,
-                            Values::Real(v) => parse_real(word).map(|x| v.push(x)).is_some(),
-                            Values::Integer(v) => word.parse().map(|x| v.push(x)).is_ok(),
-                            Values::Logical(v) => parse_logical(word).map(|x| v.push(x)).is_some(),
+                            Values::Real(_) => true,
+                            Values::Integer(v) => text(word).parse().map(|x| v.push(x)).is_ok(),
+                            Values::Logical(v) => {
+                                parse_logical(text(word)).map(|x| v.push(x)).is_some()
+                            }
                             Values::Text(v) => {
-                                v.push(word);
-                                !word.contains('\0')
+                                v.push(text(word));
+                                !word.contains(&0)
                             }
                         };
                         if !fits {
@@ -217,7 +224,8 @@ impl Plan {
             && number != Some(species)
         {
             return Err(format!(
-                "atomic number {word} beside species {}, expected the two to agree",
+                "atomic number {} beside species {}, expected the two to agree",
+                text(word),
                 elements::symbol(species)
             ));
         }
@@ -226,15 +234,25 @@ impl Plan {
         if more && self.strict {
             return Err(format!(
                 "{} columns, expected {} as in Properties",
-                line.split_ascii_whitespace().count(),
+                Words::of(line).count(),
                 self.width
             ));
         }
         Ok(more)
     }
 
-    fn too_few(&self, line: &str) -> String {
-        let found = line.split_ascii_whitespace().count();
+    /// The next word, which must be a number.
+    #[inline]
+    fn real(&self, words: &mut Words<'_>, slot: &Slot) -> Result<f64, String> {
+        if let Some(x) = words.number() {
+            return Ok(x);
+        }
+        let (word, at) = words.next().ok_or_else(|| self.too_few(words.line))?;
+        parse_real(text(word)).ok_or_else(|| slot.wrong(word, at))
+    }
+
+    fn too_few(&self, line: &[u8]) -> String {
+        let found = Words::of(line).count();
         let by = if self.strict {
             " as in Properties"
         } else {
@@ -244,8 +262,62 @@ impl Plan {
     }
 }
 
+/// A word of a line that is UTF-8.
+fn text(word: &[u8]) -> &str {
+    std::str::from_utf8(word).unwrap_or_default()
+}
+
+/// The words of a line with their columns, from 1: as `split_ascii_whitespace` finds them, at half its cost.
+struct Words<'a> {
+    line: &'a [u8],
+    at: usize,
+    column: usize,
+}
+
+impl<'a> Words<'a> {
+    fn of(line: &'a [u8]) -> Self {
+        Self {
+            line,
+            at: 0,
+            column: 0,
+        }
+    }
+
+    /// The next word if it is a number in the usual spelling; otherwise it stays the next one. It is looked at once: where
+    /// the number ends, the word must.
+    #[inline]
+    fn number(&mut self) -> Option<f64> {
+        let rest = &self.line[self.at..];
+        let start = rest.iter().position(|b| !b.is_ascii_whitespace())?;
+        let (x, length) = fast_float2::parse_partial(&rest[start..]).ok()?;
+        let end = start + length;
+        if rest.get(end).is_some_and(|b| !b.is_ascii_whitespace()) {
+            return None;
+        }
+        self.at += end;
+        self.column += 1;
+        Some(x)
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = (&'a [u8], usize);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = &self.line[self.at..];
+        let start = rest.iter().position(|b| !b.is_ascii_whitespace())?;
+        let length = rest[start..].iter().position(u8::is_ascii_whitespace);
+        let start = self.at + start;
+        self.at = length.map_or(self.line.len(), |length| start + length);
+        self.column += 1;
+        Some((&self.line[start..self.at], self.column))
+    }
+}
+
 impl Slot {
-    fn wrong(&self, word: &str, column: usize) -> String {
+    fn wrong(&self, word: &[u8], column: usize) -> String {
+        let word = text(word);
         let expected = match self.kind {
             Kind::Real => "a number",
             Kind::Integer => "an integer",
@@ -276,14 +348,14 @@ impl Default for ElementMemo {
 }
 
 impl ElementMemo {
-    fn number(&mut self, word: &str) -> Option<u8> {
-        let slot = match *word.as_bytes() {
+    fn number(&mut self, word: &[u8]) -> Option<u8> {
+        let slot = match *word {
             [a] if a.is_ascii() => usize::from(a) * 128,
             [a, b] if a.is_ascii() && b.is_ascii() => usize::from(a) * 128 + usize::from(b),
-            _ => return elements::parse(word),
+            _ => return elements::parse(text(word)),
         };
         if self.known[slot] == UNKNOWN {
-            self.known[slot] = elements::parse(word)?;
+            self.known[slot] = elements::parse(text(word))?;
         }
         Some(self.known[slot])
     }
@@ -292,6 +364,15 @@ impl ElementMemo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn words_are_those_of_the_standard_library(line in "[ \\t\\x0B\\x0Ca-cé1.]{0,20}") {
+            let words = line.split_ascii_whitespace().map(str::as_bytes).zip(1..);
+            prop_assert!(Words::of(line.as_bytes()).eq(words));
+        }
+    }
 
     #[test]
     fn mistakes_in_properties_are_named() {

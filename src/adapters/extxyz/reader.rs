@@ -5,7 +5,7 @@
 //! symbols, the `VEC1..3` lines with which ASE can write a cell.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, ErrorKind, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::comment;
@@ -16,7 +16,7 @@ use crate::domain::cell::Cell;
 use crate::domain::error::{Error, Result};
 
 /// Longer lines are an error, so that a file that is no text cannot fill the memory.
-const LONGEST_LINE: u64 = 16 << 20;
+const LONGEST_LINE: usize = 16 << 20;
 
 /// Reads extended XYZ from anything that can be read.
 #[derive(Debug)]
@@ -38,8 +38,13 @@ pub struct ExtxyzReader<R> {
 impl ExtxyzReader<BufReader<File>> {
     /// Opens a file.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_at(path, 0, 0, 0)
+    }
+
+    /// Opens a file behind so many bytes, which hold so many lines and frames.
+    pub fn open_at(path: &Path, bytes: u64, lines: u64, frames: u64) -> Result<Self> {
         let failed = |e| Error::unreadable(path, &e);
-        let file = File::open(path).map_err(failed)?;
+        let mut file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
             return Err(Error::failure(format!(
@@ -47,8 +52,10 @@ impl ExtxyzReader<BufReader<File>> {
                 path.display()
             )));
         }
+        file.seek(SeekFrom::Start(bytes)).map_err(failed)?;
         let mut reader = Self::new(BufReader::with_capacity(1 << 18, file), path);
-        reader.total = metadata.len();
+        (reader.total, reader.read) = (metadata.len(), bytes);
+        (reader.line_number, reader.frame) = (lines, frames);
         Ok(reader)
     }
 }
@@ -71,6 +78,14 @@ impl<R: BufRead> ExtxyzReader<R> {
         }
     }
 
+    /// Goes on with another input, before which there are so many lines and frames; gives the last one back. What the
+    /// last one held is remembered as far as it makes the next one faster.
+    pub fn restart(&mut self, input: R, (lines, frames): (u64, u64)) -> R {
+        (self.line_number, self.frame, self.read) = (lines, frames, 0);
+        self.first_wide_line = None;
+        std::mem::replace(&mut self.input, input)
+    }
+
     fn error(&self, what: impl std::fmt::Display) -> Error {
         Error::failure(format!(
             "{}:{}: frame {}: {what}",
@@ -83,15 +98,28 @@ impl<R: BufRead> ExtxyzReader<R> {
     /// Reads a line without its end into `self.line`; `false` at the end of the file.
     fn next_line(&mut self) -> Result<bool> {
         self.line.clear();
-        let read = (&mut self.input)
-            .take(LONGEST_LINE)
-            .read_until(b'\n', &mut self.line);
-        let read = read.map_err(|e| self.error(format!("cannot be read: {e}")))? as u64;
+        loop {
+            let ahead = match self.input.fill_buf() {
+                Ok(ahead) => ahead,
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => return Err(self.error(format!("cannot be read: {e}"))),
+            };
+            let room = LONGEST_LINE - self.line.len();
+            let ahead = &ahead[..ahead.len().min(room)];
+            let end = memchr::memchr(b'\n', ahead);
+            let taken = end.map_or(ahead.len(), |end| end + 1);
+            self.line.extend_from_slice(&ahead[..taken]);
+            self.input.consume(taken);
+            if end.is_some() || taken == 0 {
+                break;
+            }
+        }
+        let read = self.line.len();
         if read == 0 {
             return Ok(false);
         }
         self.line_number += 1;
-        self.read += read;
+        self.read += read as u64;
         if self.line.last() == Some(&b'\n') {
             self.line.pop();
             if self.line.last() == Some(&b'\r') {
@@ -194,6 +222,9 @@ impl<R: BufRead> ExtxyzReader<R> {
     fn read_atoms(&mut self, count: u64, frame: &mut SourceFrame, detail: Detail) -> Result<()> {
         self.plan.prepare(frame);
         for atom in 0..count {
+            if self.read_atom_in_place(frame, detail) {
+                continue;
+            }
             if !self.next_line()? {
                 return Err(self.error(format!(
                     "the file ends after {atom} of {count} atoms, expected the rest (truncated frame)"
@@ -205,11 +236,13 @@ impl<R: BufRead> ExtxyzReader<R> {
                     atom + 1
                 )));
             }
-            let Ok(line) = std::str::from_utf8(&self.line) else {
+            if std::str::from_utf8(&self.line).is_err() {
                 self.text("the line")?;
-                continue;
-            };
-            match self.plan.read_atom(line, frame, &mut self.elements, detail) {
+            }
+            match self
+                .plan
+                .read_atom(&self.line, frame, &mut self.elements, detail)
+            {
                 Ok(false) => {}
                 Ok(true) => {
                     self.first_wide_line.get_or_insert(self.line_number);
@@ -220,6 +253,33 @@ impl<R: BufRead> ExtxyzReader<R> {
             }
         }
         Ok(())
+    }
+
+    /// Reads an atom whose line is in the input's buffer, without a copy. False when the line is not there as a whole, or
+    /// something is wrong with it: then it is still to be read.
+    fn read_atom_in_place(&mut self, frame: &mut SourceFrame, detail: Detail) -> bool {
+        let Ok(ahead) = self.input.fill_buf() else {
+            return false;
+        };
+        let Some(end) = memchr::memchr(b'\n', ahead) else {
+            return false;
+        };
+        let line = &ahead[..end];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() || end >= LONGEST_LINE || !line.is_ascii() {
+            return false;
+        }
+        let read = self.plan.read_atom(line, frame, &mut self.elements, detail);
+        let Ok(is_wide) = read else {
+            return false;
+        };
+        self.input.consume(end + 1);
+        self.read += end as u64 + 1;
+        self.line_number += 1;
+        if is_wide {
+            self.first_wide_line.get_or_insert(self.line_number);
+        }
+        true
     }
 
     /// ASE's `vec_cell`: lines `VEC1 x y z` after the atoms.

@@ -1,10 +1,12 @@
 //! Which reader a trajectory file needs.
 
+pub mod ahead;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::extxyz::reader::ExtxyzReader;
-use super::source::FrameStream;
+use crate::adapters::extxyz::reader::ExtxyzReader;
+use crate::adapters::source::FrameStream;
 use crate::domain::elements;
 use crate::domain::error::{Error, Result};
 
@@ -49,6 +51,20 @@ fn parse_species(text: &str) -> Result<Vec<u8>> {
 
 /// Opens a trajectory with the reader for its format: extended XYZ always with the exact one.
 pub fn open(path: &Path, hints: &Hints) -> Result<Box<dyn FrameStream>> {
+    match format_of(path)? {
+        Format::ExtendedXyz => Ok(Box::new(ExtxyzReader::open(path)?)),
+        Format::Foreign => open_foreign(path, hints),
+    }
+}
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    ExtendedXyz,
+    Foreign,
+}
+
+fn format_of(path: &Path) -> Result<Format> {
     let name = path
         .file_name()
         .map(|n| n.to_string_lossy().to_lowercase())
@@ -62,7 +78,7 @@ pub fn open(path: &Path, hints: &Hints) -> Result<Box<dyn FrameStream>> {
     }
     let ends = |suffixes: &[&str]| suffixes.iter().any(|s| name.ends_with(s));
     if ends(&[".xyz", ".extxyz"]) {
-        return Ok(Box::new(ExtxyzReader::open(path)?));
+        return Ok(Format::ExtendedXyz);
     }
     if ends(&[
         ".xyz.gz",
@@ -85,9 +101,9 @@ pub fn open(path: &Path, hints: &Hints) -> Result<Box<dyn FrameStream>> {
         )));
     }
     if !name.contains('.') && starts_like_xyz(&start) {
-        return Ok(Box::new(ExtxyzReader::open(path)?));
+        return Ok(Format::ExtendedXyz);
     }
-    open_foreign(path, hints)
+    Ok(Format::Foreign)
 }
 
 fn first_bytes(path: &Path) -> Result<Vec<u8>> {
@@ -106,7 +122,7 @@ fn starts_like_xyz(start: &[u8]) -> bool {
 
 #[cfg(feature = "chemfiles")]
 fn open_foreign(path: &Path, hints: &Hints) -> Result<Box<dyn FrameStream>> {
-    Ok(Box::new(super::chemfiles::ChemfilesReader::open(
+    Ok(Box::new(crate::adapters::chemfiles::ChemfilesReader::open(
         path, hints,
     )?))
 }
