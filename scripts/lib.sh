@@ -23,6 +23,12 @@ mpich|libhdf5-mpich-dev|-|parallel HDF5 on it; Open MPI's stays the default
 test|hdf5-tools|h5dump|h5dump reads the results
 test|strace|strace|strace makes writes of a run fail
 test|python3-venv|-|Python environment in which h5py and ASE read the results
+compare|lammps|lmp|LAMMPS, whose rerun framewise is measured against
+compare|python3-h5py-mpi|-|h5py over MPI: the scripts framewise is measured against
+compare|python3-mpi4py|-|MPI for those scripts
+compare|python3-numpy|-|makes the frames of comparisons
+compare|libxtb-dev|-|headers for the plain C loop with xtb
+compare|python3-venv|-|Python environment with ASE
 runtime|openmpi-bin|-|MPI: library and launcher
 runtime|libhdf5-openmpi-103-1|-|parallel HDF5
 runtime|libxtb6|-|the xtb calculator's library
@@ -79,6 +85,20 @@ need_packages() {
     "${as_root[@]}" apt-get update -qq || say "Not every package list could be refreshed; trying all the same."
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
         die "could not install them; run as root: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+}
+
+# need_python ROOT: a Python environment with h5py and ASE, exported as FRAMEWISE_PYTHON; made anew only when the
+# requirements change.
+need_python() {
+    local environment=${CARGO_TARGET_DIR:-$1/target}/python
+    if ! cmp -s "$1/tests/requirements.txt" "$environment/installed.txt"; then
+        say "Installing into $environment: $(grep -v '^#' "$1/tests/requirements.txt" | tr '\n' ' ')"
+        python3 -m venv --clear "$environment"
+        "$environment/bin/pip" install --quiet --disable-pip-version-check -r "$1/tests/requirements.txt" ||
+            die "pip could not install the packages of tests/requirements.txt: see above"
+        cp "$1/tests/requirements.txt" "$environment/installed.txt"
+    fi
+    export FRAMEWISE_PYTHON=$environment/bin/python
 }
 
 # need_rust ROOT: cargo is there, works, and is as new as Cargo.toml asks.
