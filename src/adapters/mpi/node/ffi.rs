@@ -14,7 +14,7 @@ use mpi_sys::{MPI_Aint, MPI_Win};
 #[derive(Debug)]
 pub struct Window {
     raw: MPI_Win,
-    base: *mut u8,
+    base: *mut AtomicU64,
     slot: usize,
     ranks: usize,
     data: usize,
@@ -61,10 +61,10 @@ impl Window {
             );
             mpi_sys::MPI_Win_lock_all(mpi_sys::MPI_MODE_NOCHECK as c_int, raw);
         }
-        let aligned = base.cast::<AtomicU64>().is_aligned();
-        aligned.then(|| Self {
+        let base: *mut AtomicU64 = base.cast();
+        base.is_aligned().then_some(Self {
             raw,
-            base: base.cast(),
+            base,
             slot,
             ranks,
             data,
@@ -81,19 +81,13 @@ impl Window {
         assert!(rank < self.ranks);
         // SAFETY: the slots are the first `ranks * slot` numbers of the memory, which is aligned (checked when it was made)
         // and lives as long as the window; whoever writes them does it with atomic operations.
-        unsafe {
-            slice::from_raw_parts(
-                self.base.cast::<AtomicU64>().add(rank * self.slot),
-                self.slot,
-            )
-        }
+        unsafe { slice::from_raw_parts(self.base.add(rank * self.slot), self.slot) }
     }
 
     fn place(&self, at: usize, length: usize) -> *mut u8 {
         assert!(at.checked_add(length).is_some_and(|end| end <= self.data));
-        let slots = self.ranks * self.slot * size_of::<AtomicU64>();
-        // SAFETY: within the memory of the window, as just checked.
-        unsafe { self.base.add(slots + at) }
+        // SAFETY: the data are behind the slots, and the place is within them, as just checked.
+        unsafe { self.base.add(self.ranks * self.slot).cast::<u8>().add(at) }
     }
 
     /// Puts bytes into the data at `at`: a place that the protocol of the node gives to this rank alone, while nobody

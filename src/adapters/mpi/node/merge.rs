@@ -172,7 +172,8 @@ pub fn lay_out(
         let of_part = places.before(range.start)..places.before(range.end);
         order.extend(of_part.map(|k| (places.at(k), whose as u32, k as u32)));
     }
-    // Each rank's are in order already, which this sort makes use of.
+    // Each rank's are in order already: the stable sort finds their runs and merges them.
+    #[allow(clippy::stable_sort_primitive)]
     order.sort();
     let mut to = start;
     for (at, whose, k) in order {
