@@ -26,7 +26,7 @@ use super::summary::RankSummary;
 const BATCH_BYTES: u64 = 4 << 20;
 /// Frames and results gathered before a commit is worth its while, however short the frames: without it memory would
 /// fill up to its bound. Also how far workers are supplied beyond the next batch.
-const ROUND_BYTES: u64 = 8 << 20;
+const ROUND_BYTES: u64 = 4 << 20;
 /// A file system that takes longer than this to sync a few bytes has a latency that is worth memory.
 const LATENCY: Duration = Duration::from_millis(20);
 /// Commits for the sake of memory alone are at least so many times as far apart as the last one took.
