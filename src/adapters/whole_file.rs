@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::adapters::write_back;
 use crate::domain::error::{Error, Result};
 
 /// A file under a temporary name; it vanishes unless it is [published](Self::publish).
@@ -79,6 +80,11 @@ impl WholeFile {
     /// The temporary file.
     pub fn file(&mut self) -> &mut File {
         self.temporary.as_file_mut()
+    }
+
+    /// The disk may begin with what has been written so far: less to wait for at the end.
+    pub fn begin_write_back(&self) {
+        write_back::begin(self.temporary.as_file());
     }
 
     /// Syncs the file and gives it its name.

@@ -136,12 +136,18 @@ fn write(
         tracing::warn!("{renamed}");
     }
     let passed = args.sources.len();
+    let mut idle = 0;
     for (number, path) in args.sources.iter().enumerate() {
         let mut stream = Ahead::open(path, hints, Detail::Full, readers())?;
         let mut frames = 0_u64;
         while let Some((frame, position)) = stream.next_frame()? {
             if !writer.push(frame).map_err(failed)? {
                 return Err(changed(path));
+            }
+            idle += size_of_val(&frame.positions[..]);
+            if idle > BEGUN {
+                idle = 0;
+                out.begin_write_back();
             }
             frames += 1;
             progress.update(frames, (passed + number) as u64, position);
@@ -156,6 +162,9 @@ fn write(
         Err(changed(&args.sources[0]))
     }
 }
+
+/// Bytes of positions after which the disk is asked to begin.
+const BEGUN: usize = 8 << 20;
 
 /// A bar on a terminal, nothing elsewhere.
 struct Progress {

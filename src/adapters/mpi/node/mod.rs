@@ -19,7 +19,7 @@ mod piece;
 use std::ops::Range;
 use std::time::Duration;
 
-use merge::{Entry, HEADER, Note, PLACE, cut, lay_out};
+use merge::{Entry, HEADER, Note, PLACE, Places, cut, lay_out};
 use mpi::collective::SystemOperation;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Root};
@@ -148,20 +148,7 @@ impl Node {
         }
         self.barrier();
         if shared {
-            let mut rest = blocks.iter().copied();
-            let mut block: &[u8] = &[];
-            for (piece, to) in pieces.iter().zip(all[rank].to()) {
-                let (mut to, end) = (to as usize, (to + piece.length) as usize);
-                while to < end {
-                    if block.is_empty() {
-                        block = rest.next().unwrap_or_default();
-                        continue;
-                    }
-                    let (now, later) = block.split_at(block.len().min(end - to));
-                    self.window.put(to, now);
-                    (block, to) = (later, to + now.len());
-                }
-            }
+            self.put(pieces, blocks, &all[rank]);
         }
         self.barrier();
         if !shared {
@@ -196,6 +183,25 @@ impl Node {
         }
         note.write(slot, self.turn);
         fits
+    }
+
+    /// Puts the bytes of this rank where `places` says that its pieces go.
+    fn put(&self, pieces: &[Piece], blocks: &[&[u8]], places: &Places<'_>) {
+        let mut rest = blocks.iter().copied();
+        let mut block: &[u8] = &[];
+        for (piece, to) in pieces.iter().zip(places.to()) {
+            let (mut to, end) = (to as usize, (to + piece.length) as usize);
+            while to < end {
+                if block.is_empty() {
+                    // There are as many bytes in the blocks as in the pieces: see `say`.
+                    block = rest.next().unwrap_or_default();
+                    continue;
+                }
+                let (now, later) = block.split_at(block.len().min(end - to));
+                self.window.put(to, now);
+                (block, to) = (later, to + now.len());
+            }
+        }
     }
 
     /// Which part of the file this rank leads, and how many there are. A rank without pieces, or whose pieces do not fit,
