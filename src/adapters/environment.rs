@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::adapters::mpi::launcher;
+use crate::adapters::mpi::quick_start::{self, Settings};
 
 /// Variables and the values they get unless the user has set them.
 ///
@@ -31,37 +32,29 @@ pub const VARIABLES: [(&str, &str); 6] = [
     ("OMPI_MCA_fbtl_posix_write_datasieving", "0"),
 ];
 
-/// What Open MPI looks for at its start, which is most of what a short job would wait for: fabrics between nodes. A job that
-/// is on one node needs none: its ranks talk through shared memory.
-const ON_ONE_NODE: [(&str, &str); 2] = [
-    ("OMPI_MCA_pml", "ob1"),
-    ("OMPI_MCA_btl", "^openib,usnic,ofi,uct"),
-];
-/// Where the user has said how ranks talk, nothing is chosen.
-const CHOSEN: [&str; 3] = ["OMPI_MCA_pml", "OMPI_MCA_btl", "OMPI_MCA_mtl"];
-
-/// What lets MPI start quickly where this job is, as far as the user has left it open.
-fn quick_start(
-    one_node: bool,
-    is_set: impl Fn(&str) -> bool,
-) -> &'static [(&'static str, &'static str)] {
-    if one_node && !CHOSEN.iter().any(|name| is_set(name)) {
-        &ON_ONE_NODE
-    } else {
-        &[]
-    }
-}
-
 /// What was set for the MPI of this process alone.
-static OWN: OnceLock<&[(&str, &str)]> = OnceLock::new();
+static OWN: OnceLock<Settings> = OnceLock::new();
 
 /// A command that other programs may be: what [`prepare`] chose for the MPI of this process is not meant for theirs.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    for (name, _) in *OWN.get().unwrap_or(&&[][..]) {
+    for (name, _) in OWN.get().into_iter().flatten() {
         command.env_remove(name);
     }
     command
+}
+
+/// What lets MPI start quickly where this job is.
+fn quick_start() -> Settings {
+    let variable = |name: &str| std::env::var(name).ok();
+    if !launcher::is_on_one_node(variable) {
+        return Vec::new();
+    }
+    let files = quick_start::parameter_files(variable);
+    let texts = files
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok());
+    quick_start::settings(variable, texts)
 }
 
 /// Sets [`VARIABLES`] and what lets MPI start quickly unless the user has set them. Call it first thing in `main`.
@@ -74,8 +67,7 @@ pub fn prepare() -> bool {
         return false;
     }
     let is_set = |name: &str| std::env::var_os(name).is_some();
-    let one_node = launcher::is_on_one_node(|name| std::env::var(name).ok());
-    let own = quick_start(one_node, is_set);
+    let own = quick_start();
     let unset = VARIABLES.into_iter().filter(|(name, _)| !is_set(name));
     for (name, value) in unset.chain(own.iter().copied()) {
         // SAFETY: this is the only thread of the process (checked above), so nobody reads or writes
@@ -121,14 +113,6 @@ mod tests {
         assert_eq!(nested, Some(("OMP_NUM_THREADS", 4)));
         let blas = with(&[("OPENBLAS_NUM_THREADS", "8"), ("OMP_NUM_THREADS", "2")]);
         assert_eq!(blas, Some(("OPENBLAS_NUM_THREADS", 8)));
-    }
-
-    #[test]
-    fn mpi_looks_for_no_fabric_on_one_node_unless_the_user_says_how_ranks_talk() {
-        use super::quick_start;
-        assert_eq!(quick_start(false, |_| false), []);
-        assert_eq!(quick_start(true, |_| false), super::ON_ONE_NODE);
-        assert_eq!(quick_start(true, |name| name == "OMPI_MCA_mtl"), []);
     }
 
     #[test]

@@ -27,8 +27,10 @@ const BATCH_BYTES: u64 = 4 << 20;
 /// Frames and results gathered before a commit is worth its while, however short the frames: without it memory would
 /// fill up to its bound. Also how far workers are supplied beyond the next batch.
 const ROUND_BYTES: u64 = 4 << 20;
+/// A round has room for so many of the largest frames, however large they are.
+const FRAMES_OF_A_ROUND: u64 = 4;
 /// A file system that takes longer than this to sync a few bytes has a latency that is worth memory.
-const LATENCY: Duration = Duration::from_millis(20);
+const LATENCY: Duration = Duration::from_millis(5);
 /// Commits for the sake of memory alone are at least so many times as far apart as the last one took.
 const COMMIT_SPACING: u32 = 2;
 
@@ -65,8 +67,10 @@ pub(super) struct Desk<'a> {
     looked: Instant,
     /// All workers had to wait for the last commit: the next one comes as soon as a round is full.
     pub behind: bool,
-    /// Bytes of results that make up a round.
+    /// Bytes of frames and results that make up a round of small frames; see [`round`](Self::round).
     round: u64,
+    /// Most bytes of a frame and its results, the mean of its batch.
+    frame_bytes: u64,
     /// Longest frame that was finished.
     pub longest: f32,
     /// Bytes of what is being committed.
@@ -119,6 +123,7 @@ impl<'a> Desk<'a> {
             looked: Instant::now(),
             behind: false,
             round: ROUND_BYTES,
+            frame_bytes: 0,
             longest: 0.0,
             committing: 0,
             stopping: false,
@@ -208,16 +213,27 @@ impl<'a> Desk<'a> {
         waiting + waiting.min(2 * self.settings.slab) + in_hand
     }
 
+    /// Bytes of frames and results that make up a round.
+    fn round(&self) -> u64 {
+        let frames = FRAMES_OF_A_ROUND * self.frame_bytes;
+        self.round.max(frames.min(self.most_of_a_round()))
+    }
+
+    /// A round may hold up as much of the memory: two of them wait, more is in hand and copied.
+    fn most_of_a_round(&self) -> u64 {
+        self.settings.max_memory / 16
+    }
+
     /// Whether enough waits for a commit, `since` after the last one.
     pub(super) fn round_is_full(&self, since: Duration) -> bool {
         let spaced = since > COMMIT_SPACING * self.last_commit;
-        self.ready.bytes() > self.round && (spaced || self.behind || self.disk_is_behind())
+        self.ready.bytes() > self.round() && (spaced || self.behind || self.disk_is_behind())
     }
 
     /// Whether there are two rounds, one that waits and one that is being written: frames are computed faster than they
     /// are written, and gathering more would only take memory.
     fn disk_is_behind(&self) -> bool {
-        self.ready.bytes() + self.committing > 2 * self.round
+        self.ready.bytes() + self.committing > 2 * self.round()
     }
 
     /// Does something with the disk, during which nobody is served, and serves.
@@ -246,7 +262,7 @@ impl<'a> Desk<'a> {
     /// number of bytes does, and larger rounds make it rarer.
     pub(super) fn adapt_round(&mut self, whole: Duration, states: Duration) {
         if self.behind && states > LATENCY && 3 * states > whole {
-            let most = self.settings.max_memory / 16;
+            let most = self.most_of_a_round();
             self.round = (2 * self.round).min(most).max(self.round);
         }
     }
@@ -301,7 +317,7 @@ impl<'a> Desk<'a> {
         let supply = pace::supply(self.last_commit.as_secs_f64()) * pool.threads() as f64;
         let rate = self.quick.seconds_per_weight();
         let enough = rate.is_none_or(|rate| pool.weight_in_hand() * rate >= supply);
-        !enough && pool.bytes_in_hand() < self.round
+        !enough && pool.bytes_in_hand() < self.round()
     }
 
     /// Whether what has been computed has to be written before more is handed out.
@@ -315,6 +331,9 @@ impl<'a> Desk<'a> {
         // Frames may be larger than those that set the batch size: keep batches within bounds from now on.
         let limit = BATCH_BYTES.min(self.settings.max_memory / 16).max(1);
         self.most_frames = (frames.len() * limit / batch.bytes_needed().max(1)).max(1);
+        self.frame_bytes = self
+            .frame_bytes
+            .max(batch.bytes_needed() / frames.len().max(1));
         self.batch_frames = self.batch_frames.min(self.most_frames);
         batch.reserve_results();
         let weights = self.plan.weights();

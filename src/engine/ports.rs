@@ -68,7 +68,7 @@ pub trait Sink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// When all ranks, which are on one node, have written, before anything else is written: at what it wrote itself,
-    /// whose ever rows they are.
+    /// whose ever rows they are, and at what it gave to others to write.
     AtOnce,
     /// After the sync, when it can be seen from other nodes, too: at its own rows.
     Later,

@@ -117,7 +117,8 @@ impl Writer {
     }
 
     /// What the last [`write`](Self::write), of the same columns, has written from here, for itself or for its node, each
-    /// column once.
+    /// column once. An error unless its node has been given what these columns hold: so every rank answers for its own
+    /// rows on their way to those who write them, and for what it wrote on its way to the file.
     pub fn written(
         &mut self,
         columns: &mut [Column<'_>],
@@ -125,7 +126,16 @@ impl Writer {
     ) -> Result<()> {
         columns.sort_unstable_by_key(|(target, ..)| target.place.address());
         match (self.gathered, &self.node) {
-            (true, Some(node)) => each_column(columns, node.load(), &mut self.rows, each),
+            (true, Some(node)) => {
+                let blocks: Vec<&[u8]> = columns.iter().map(|(.., bytes)| *bytes).collect();
+                if !node.holds(&self.pieces, &blocks) {
+                    return Err(Error::failure(
+                        "rows that this rank brought are not in the shared memory of its node (is the memory faulty? \
+                         --aggregate off does without it); run the same command again",
+                    ));
+                }
+                each_column(columns, node.load(), &mut self.rows, each)
+            }
             _ => columns
                 .iter()
                 .try_for_each(|(target, rows, bytes)| each(target, rows, bytes)),
@@ -148,11 +158,7 @@ impl Writer {
 
     /// Closes the file, once its datasets are.
     pub fn close(self) -> ::hdf5::Result<()> {
-        let closed = self.file.close();
-        if let Some(node) = self.node {
-            node.leave();
-        }
-        closed
+        self.file.close()
     }
 }
 

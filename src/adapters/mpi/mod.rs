@@ -7,6 +7,7 @@ mod agreement;
 mod ffi;
 pub mod launcher;
 pub mod node;
+pub mod quick_start;
 mod votes;
 
 use std::collections::HashMap;

@@ -1,19 +1,16 @@
-//! Memory that the ranks of a node share.
+//! Memory that the processes of a node share: a file of which each has mapped the whole.
 
-use std::ffi::{c_int, c_void};
+use std::fs::File;
 use std::ops::Range;
 use std::ptr;
 use std::slice;
 use std::sync::atomic::AtomicU64;
 
-use mpi::topology::SimpleCommunicator;
-use mpi::traits::{AsRaw, Communicator};
-use mpi_sys::{MPI_Aint, MPI_Win};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// One stretch of memory that all ranks of a node see: a slot for each of them, and behind the slots the data.
 #[derive(Debug)]
 pub struct Window {
-    raw: MPI_Win,
     base: *mut AtomicU64,
     slot: usize,
     ranks: usize,
@@ -21,50 +18,25 @@ pub struct Window {
 }
 
 impl Window {
-    /// Slots of `slot` numbers and `data` bytes for all ranks together. Collective over `node`, whose ranks share memory;
-    /// the sizes are the same on all. `None` where MPI has no such memory.
-    pub fn allocate(node: &SimpleCommunicator, slot: usize, data: usize) -> Option<Self> {
-        let ranks = node.size() as usize;
-        let bytes = match node.rank() {
-            0 => ranks * slot * size_of::<AtomicU64>() + data,
-            _ => 0,
-        };
-        let mut base: *mut c_void = ptr::null_mut();
-        // SAFETY: the communicator is alive; an error of it is to be an answer, not the end of the job.
-        unsafe { mpi_sys::MPI_Comm_set_errhandler(node.as_raw(), mpi_sys::RSMPI_ERRORS_RETURN) };
-        // SAFETY: reading a constant that the MPI headers define.
-        let mut raw = unsafe { mpi_sys::RSMPI_WIN_NULL };
-        // SAFETY: the communicator is alive and its ranks share memory; both places are valid for writing.
-        let code = unsafe {
-            mpi_sys::MPI_Win_allocate_shared(
-                bytes as MPI_Aint,
-                1,
-                mpi_sys::RSMPI_INFO_NULL,
-                node.as_raw(),
-                (&raw mut base).cast(),
-                &raw mut raw,
-            )
-        };
-        if code != 0 {
-            return None;
+    /// Bytes of a window with slots of `slot` numbers for `ranks` ranks and `data` bytes for all of them together.
+    pub fn bytes(ranks: usize, slot: usize, data: usize) -> usize {
+        ranks * slot * size_of::<AtomicU64>() + data
+    }
+
+    /// Maps `file`, which has as many [`bytes`](Self::bytes) on reserved space: so that no access finds the disk full, which
+    /// would be a bus error.
+    pub fn map(file: &File, ranks: usize, slot: usize, data: usize) -> std::io::Result<Self> {
+        let bytes = Self::bytes(ranks, slot, data);
+        if file.metadata()?.len() < bytes as u64 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
-        let (mut size, mut unit) = (0 as MPI_Aint, 0 as c_int);
-        // SAFETY: the window was just made, all of it by rank 0; the places are valid. An epoch of passive access then lasts
-        // as long as the window.
-        unsafe {
-            mpi_sys::MPI_Win_shared_query(
-                raw,
-                0,
-                &raw mut size,
-                &raw mut unit,
-                (&raw mut base).cast(),
-            );
-            mpi_sys::MPI_Win_lock_all(mpi_sys::MPI_MODE_NOCHECK as c_int, raw);
-        }
-        let base: *mut AtomicU64 = base.cast();
-        base.is_aligned().then_some(Self {
-            raw,
-            base,
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at a place of the system's choice; the file has the length that is mapped (checked above), and
+        // nobody shortens it: it loses its name once all ranks have opened it.
+        let base = unsafe { mmap(ptr::null_mut(), bytes, access, MapFlags::SHARED, file, 0)? };
+        Ok(Self {
+            // Mappings begin at pages.
+            base: base.cast(),
             slot,
             ranks,
             data,
@@ -79,8 +51,8 @@ impl Window {
     /// The numbers of a rank, which all may read and write; the barriers of the node say who does when.
     pub fn slot(&self, rank: usize) -> &[AtomicU64] {
         assert!(rank < self.ranks);
-        // SAFETY: the slots are the first `ranks * slot` numbers of the memory, which is aligned (checked when it was made)
-        // and lives as long as the window; whoever writes them does it with atomic operations.
+        // SAFETY: the slots are the first `ranks * slot` numbers of the memory, which is aligned and lives as long as the
+        // window; whoever writes them does it with atomic operations.
         unsafe { slice::from_raw_parts(self.base.add(rank * self.slot), self.slot) }
     }
 
@@ -106,19 +78,12 @@ impl Window {
         // node nobody writes them now.
         unsafe { slice::from_raw_parts(place, range.len()) }
     }
+}
 
-    /// Gives the memory back. Collective over the node.
-    pub fn free(mut self) {
-        // SAFETY: the epoch of `allocate` ends, then the window; slices of its memory borrow `self`.
-        unsafe {
-            mpi_sys::MPI_Win_unlock_all(self.raw);
-            mpi_sys::MPI_Win_free(&raw mut self.raw);
-        }
-    }
-
-    /// Before and after a barrier: what was written on one side of it is read on the other (MPI-4.0, 12.7).
-    pub fn settle(&self) {
-        // SAFETY: the window is open and within an epoch.
-        unsafe { mpi_sys::MPI_Win_sync(self.raw) };
+impl Drop for Window {
+    fn drop(&mut self) {
+        let bytes = Self::bytes(self.ranks, self.slot, self.data);
+        // SAFETY: mapped by `map` with this length; slices of the memory borrow `self`. That it fails is not possible then.
+        let _ = unsafe { munmap(self.base.cast(), bytes) };
     }
 }

@@ -16,13 +16,19 @@ mod ffi;
 mod merge;
 mod piece;
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
+use ffi::Window;
 use merge::{Entry, HEADER, Note, PLACE, Places, cut, lay_out};
 use mpi::collective::SystemOperation;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Root};
+use rustix::fs::FallocateFlags;
+use tempfile::NamedTempFile;
 
 pub use merge::is_short as worth_it;
 pub use piece::{Piece, append};
@@ -44,12 +50,12 @@ pub enum Aggregate {
 const RANKS_PER_LEADER: usize = 8;
 /// Sorting costs as much as writing: one leader alone would keep the others waiting for it.
 const LEAST_LEADERS: usize = 2;
-/// Most shared memory of a rank, for the places of its pieces and for their bytes: more than a slab takes.
-const SHARE: u64 = 32 << 20;
+/// Numbers that say where the pieces of a rank are, 24 bytes for each piece: for 130,000 of them.
+const SLOT: usize = (3 << 20) / size_of::<u64>();
+/// Bytes of those pieces: a slab and a frame more. Larger frames are pieces that their ranks write themselves.
+const DATA: usize = 5 << 20;
 /// Most that a leader writes for its ranks.
-const HELD: u64 = 256 << 20;
-/// With less than this there is nothing to gain.
-const LEAST_SHARE: u64 = 1 << 20;
+const HELD: usize = 1 << 30;
 /// Between two looks whether the others have come: the first, and the longest. Workers have the core meanwhile.
 const NAP: Range<Duration> = Duration::from_micros(5)..Duration::from_micros(200);
 
@@ -68,7 +74,7 @@ impl Aggregate {
 /// This rank's place on its node.
 pub struct Node {
     ranks: SimpleCommunicator,
-    window: ffi::Window,
+    window: Window,
     leaders: usize,
     turn: usize,
     notes: Vec<Note>,
@@ -96,23 +102,14 @@ impl Node {
         if leaders == 0 {
             return None;
         }
-        let mut share = SHARE
-            .min(HELD * leaders as u64 / size as u64)
-            .min(room() / 2 / size as u64);
-        ranks.process_at_rank(0).broadcast_into(&mut share);
-        if share < LEAST_SHARE {
-            tracing::debug!("too little shared memory to bring rows together on this node");
-            return None;
-        }
-        // To say where a piece is takes as much as the force on one atom.
-        let (places, data) = (share as usize / 2, share as usize / 2 * size);
-        let window = ffi::Window::allocate(&ranks, places / size_of::<u64>(), data);
-        let mut everywhere = 0u8;
-        let mine = u8::from(window.is_some());
-        ranks.all_reduce_into(&mine, &mut everywhere, SystemOperation::min());
+        let data = size * DATA.min(HELD * leaders / size);
+        let window = share(
+            &ranks,
+            |file| Window::map(file, size, SLOT, data),
+            Window::bytes(size, SLOT, data),
+        );
         Some(Self {
-            // A window that some have and some have not is left alone.
-            window: window.filter(|_| everywhere == 1)?,
+            window: window?,
             ranks,
             leaders,
             turn: 0,
@@ -148,7 +145,9 @@ impl Node {
         }
         self.barrier();
         if shared {
-            self.put(pieces, blocks, &all[rank]);
+            for_each_part(pieces, blocks, &all[rank], |at, bytes| {
+                self.window.put(at, bytes)
+            });
         }
         self.barrier();
         if !shared {
@@ -185,25 +184,6 @@ impl Node {
         fits
     }
 
-    /// Puts the bytes of this rank where `places` says that its pieces go.
-    fn put(&self, pieces: &[Piece], blocks: &[&[u8]], places: &Places<'_>) {
-        let mut rest = blocks.iter().copied();
-        let mut block: &[u8] = &[];
-        for (piece, to) in pieces.iter().zip(places.to()) {
-            let (mut to, end) = (to as usize, (to + piece.length) as usize);
-            while to < end {
-                if block.is_empty() {
-                    // There are as many bytes in the blocks as in the pieces: see `say`.
-                    block = rest.next().unwrap_or_default();
-                    continue;
-                }
-                let (now, later) = block.split_at(block.len().min(end - to));
-                self.window.put(to, now);
-                (block, to) = (later, to + now.len());
-            }
-        }
-    }
-
     /// Which part of the file this rank leads, and how many there are. A rank without pieces, or whose pieces do not fit,
     /// leads none.
     fn part(&self) -> Option<(usize, usize)> {
@@ -222,8 +202,21 @@ impl Node {
         Some((part, of))
     }
 
+    /// Whether the memory of the node holds what this rank has brought the last time: `pieces`, which hold `blocks`. A rank
+    /// whose pieces did not fit has brought nothing.
+    pub fn holds(&self, pieces: &[Piece], blocks: &[&[u8]]) -> bool {
+        let rank = self.ranks.rank() as usize;
+        let note = self.notes[rank];
+        let places = note.places(self.window.slot(rank));
+        let mut same = true;
+        for_each_part(pieces, blocks, &places, |at, bytes| {
+            same &= self.window.data(at..at + bytes.len()) == bytes;
+        });
+        same
+    }
+
     fn barrier(&self) {
-        self.window.settle();
+        fence(Ordering::SeqCst);
         let mut request = self.ranks.immediate_barrier();
         let mut nap = NAP.start;
         while let Err(pending) = request.test() {
@@ -231,16 +224,78 @@ impl Node {
             std::thread::sleep(nap);
             nap = (2 * nap).min(NAP.end);
         }
-        self.window.settle();
-    }
-
-    /// Gives the shared memory back. Collective over the node.
-    pub fn leave(self) {
-        self.window.free();
+        fence(Ordering::SeqCst);
     }
 }
 
-/// Free bytes for shared memory on this node.
-fn room() -> u64 {
-    rustix::fs::statvfs("/dev/shm").map_or(0, |shm| shm.f_bavail * shm.f_frsize)
+/// Calls `act` with each stretch of `blocks`, which hold `pieces`, and where `places` says that it goes.
+fn for_each_part(
+    pieces: &[Piece],
+    blocks: &[&[u8]],
+    places: &Places<'_>,
+    mut act: impl FnMut(usize, &[u8]),
+) {
+    let mut rest = blocks.iter().copied();
+    let mut block: &[u8] = &[];
+    for (piece, to) in pieces.iter().zip(places.to()) {
+        let (mut to, end) = (to as usize, (to + piece.length) as usize);
+        while to < end {
+            if block.is_empty() {
+                // There are as many bytes in the blocks as in the pieces: see `say`.
+                block = rest.next().unwrap_or_default();
+                continue;
+            }
+            let (now, later) = block.split_at(block.len().min(end - to));
+            act(to, now);
+            (block, to) = (later, to + now.len());
+        }
+    }
+}
+
+/// Where processes of a node share memory.
+const SHARED_MEMORY: &str = "/dev/shm";
+
+/// Makes `bytes` of memory that all `ranks` of a node map. Collective. `None` where there is none, or not enough of it: it
+/// is really reserved, since the first touch of a page that the system cannot give would end the process.
+///
+/// It is a file that loses its name as soon as all have opened it; a kill in those milliseconds leaves it behind.
+fn share(
+    ranks: &SimpleCommunicator,
+    map: impl Fn(&File) -> io::Result<Window>,
+    bytes: usize,
+) -> Option<Window> {
+    let first = ranks.rank() == 0;
+    let made = first.then(|| reserve(bytes)).transpose();
+    if let Err(error) = &made {
+        tracing::debug!("rows of this node are not brought together: {SHARED_MEMORY}: {error}");
+    }
+    let made = made.ok().flatten();
+    let mut name = [0u8; 256];
+    if let Some(path) = made.as_ref().and_then(|file| file.path().to_str())
+        && path.len() < name.len()
+    {
+        name[..path.len()].copy_from_slice(path.as_bytes());
+    }
+    ranks.process_at_rank(0).broadcast_into(&mut name[..]);
+    let path = name.split(|b| *b == 0).next().unwrap_or_default();
+    let path = std::str::from_utf8(path).unwrap_or_default();
+    let open = || File::options().read(true).write(true).open(path);
+    let window = open().and_then(|file| map(&file));
+    let (mine, mut everywhere) = (u8::from(window.is_ok()), 0u8);
+    ranks.all_reduce_into(&mine, &mut everywhere, SystemOperation::min());
+    // A window that some have and some have not is left alone.
+    window.ok().filter(|_| everywhere == 1)
+}
+
+fn reserve(bytes: usize) -> io::Result<NamedTempFile> {
+    let disk = rustix::fs::statvfs(SHARED_MEMORY)?;
+    if disk.f_bavail * disk.f_frsize < 2 * bytes as u64 {
+        // Others want some, too: MPI itself, and the other jobs of the node.
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    let file = tempfile::Builder::new()
+        .prefix("framewise.")
+        .tempfile_in(SHARED_MEMORY)?;
+    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64)?;
+    Ok(file)
 }
