@@ -78,6 +78,30 @@ fn on_a_disk_of(size: &str, folder: &Folder, line: &str) -> Option<Launch> {
     Some(launch.arg(&script))
 }
 
+/// Ranks of a node bring rows together in memory that all programs of the node share. Several jobs that each took half
+/// of what was free were ended by bus errors as soon as they touched it.
+#[test]
+fn jobs_that_share_a_small_shared_memory_do_not_take_it_from_each_other() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_small_cell.xyz", 2000, 8));
+    folder.alone("run in.h5 -o whole.h5 -c null").expect(0);
+    let run = "mpiexec -n 2 framewise -q run in.h5 -c null -t 1 --pin off --aggregate auto";
+    let line = format!(
+        "cp ../in.h5 .; mount -t tmpfs -o size=40m none /dev/shm || exit 99\n\
+         for k in 1 2 3 4; do ({run} -o r$k.h5; echo $? > code$k) & done; wait\n\
+         cat code?; ls /dev/shm | grep -c framewise; cp r?.h5 .."
+    );
+    let Some(jobs) = on_a_disk_of("64m", &folder, &line) else {
+        return;
+    };
+    let jobs = jobs.expect(0);
+    let words: Vec<_> = jobs.stdout.split_whitespace().collect();
+    assert_eq!(words, ["0"; 5], "{jobs}");
+    for k in 1..=4 {
+        assert_same(&folder.path("whole.h5"), &folder.path(&format!("r{k}.h5")));
+    }
+}
+
 #[test]
 fn a_disk_that_is_too_small_is_told_before_anything_is_written() {
     let folder = Folder::new();

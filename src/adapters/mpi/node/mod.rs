@@ -146,7 +146,7 @@ impl Node {
         self.barrier();
         if shared {
             for_each_part(pieces, blocks, &all[rank], |at, bytes| {
-                self.window.put(at, bytes)
+                self.window.put(at, bytes);
             });
         }
         self.barrier();
