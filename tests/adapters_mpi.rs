@@ -351,6 +351,20 @@ fn brought(deal: u64, ranks: &MpiRanks) -> (Vec<Piece>, Vec<u8>) {
     (pieces, data)
 }
 
+/// Writes what a rank has to write after the node has come together: its `own` pieces, or those it was given.
+fn write_load(file: &std::fs::File, load: Load<'_>, own: (&[Piece], &[u8])) {
+    let (pieces, mut data) = match load {
+        Load::Own => own,
+        Load::Others(pieces, data) => (pieces, data),
+    };
+    for piece in pieces {
+        let (now, later) = data.split_at(piece.length as usize);
+        file.write_all_at(now, piece.at).unwrap();
+        data = later;
+    }
+    assert!(data.is_empty());
+}
+
 fn pieces(world: &World, ranks: &mut MpiRanks, folder: &Path) {
     let length = (100 + PIECES * PIECE + 100) as usize;
     for leaders in [
@@ -374,16 +388,7 @@ fn pieces(world: &World, ranks: &mut MpiRanks, folder: &Path) {
             let load = node
                 .as_mut()
                 .map_or(Load::Own, |n| n.gather(&pieces, &[a, b]));
-            let (pieces, mut data) = match load {
-                Load::Own => (&pieces[..], &data[..]),
-                Load::Others(pieces, data) => (pieces, data),
-            };
-            for piece in pieces {
-                let (now, later) = data.split_at(piece.length as usize);
-                file.write_all_at(now, piece.at).unwrap();
-                data = later;
-            }
-            assert!(data.is_empty());
+            write_load(&file, load, (&pieces, &data));
             for k in (0..PIECES).filter(|k| owner(deal, *k, ranks.size() as u64).is_some()) {
                 let at = (100 + k * PIECE) as usize;
                 for b in 0..PIECE {
@@ -430,15 +435,7 @@ fn too_much(world: &World, ranks: &mut MpiRanks, folder: &Path) {
         .as_mut()
         .map_or(Load::Own, |n| n.gather(&pieces, &[&data]));
     assert!(ranks.rank() > 0 || load == Load::Own);
-    let (pieces, mut data) = match load {
-        Load::Own => (&pieces[..], &data[..]),
-        Load::Others(pieces, data) => (pieces, data),
-    };
-    for piece in pieces {
-        let (now, later) = data.split_at(piece.length as usize);
-        file.write_all_at(now, piece.at).unwrap();
-        data = later;
-    }
+    write_load(&file, load, (&pieces, &data));
     ranks.barrier();
     let found = std::fs::read(&path).unwrap();
     for (k, found) in found.chunks(KB as usize).enumerate() {
