@@ -8,7 +8,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput};
 use framewise::adapters::environment;
 use framewise::adapters::measure::frames::random;
-use framewise::domain::calculator::{CalculatorKind, Results};
+use framewise::domain::calculator::{CalculatorKind, Conditions, Results};
 use framewise::domain::calculators::{lennard_jones, null};
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
@@ -75,7 +75,7 @@ fn run(
         .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
         .collect();
     let parameters = Parameters::parse(kind.name, kind.parameters, &typed).expect("parameters");
-    let factory = (kind.factory)(&parameters).expect("factory");
+    let factory = (kind.factory)(&parameters, &Conditions::default()).expect("factory");
     let mut calculator = factory.build().expect("calculator");
     let mut forces = Vec::new();
     let mut group = criterion.benchmark_group(kind.name);

@@ -6,7 +6,7 @@ mod xyz;
 use allocation_counter::measure;
 
 use framewise::adapters::calculators;
-use framewise::domain::calculator::{Calculator, Results};
+use framewise::domain::calculator::{Calculator, Conditions, Results};
 use framewise::domain::frame::FrameBlock;
 use framewise::domain::parameters::Parameters;
 
@@ -17,7 +17,10 @@ fn calculator(name: &str, typed: &[(&str, &str)]) -> Box<dyn Calculator> {
         .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
         .collect();
     let parameters = Parameters::parse(name, kind.parameters, &typed).unwrap();
-    (kind.factory)(&parameters).unwrap().build().unwrap()
+    (kind.factory)(&parameters, &Conditions::default())
+        .unwrap()
+        .build()
+        .unwrap()
 }
 
 /// Allocations during the second visit to `frames`, when every buffer has its size.

@@ -23,6 +23,7 @@ use framewise::adapters::source::{Detail, FrameStream as _, SourceFrame};
 use framewise::adapters::trajectory_files::Hints;
 use framewise::commands::run::args::RunArgs;
 use framewise::commands::run::config::RunConfig;
+use framewise::domain::calculator::Conditions;
 use framewise::domain::error::Error;
 use framewise::domain::parameters::Parameters;
 use framewise::planning::frame_set::FrameSet;
@@ -274,7 +275,9 @@ fn parameters_of_every_calculator() {
         |(kind, typed)| {
             let kind = calculators::all()[*kind];
             let parsed = Parameters::parse(kind.name, kind.parameters, typed);
-            let made = parsed.and_then(|parameters| (kind.factory)(&parameters).map(drop));
+            let made = parsed.and_then(|parameters| {
+                (kind.factory)(&parameters, &Conditions::default()).map(drop)
+            });
             one_line(made.map_err(|e| Error::usage(e.to_string())))
         },
     );

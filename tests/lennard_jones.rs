@@ -9,7 +9,7 @@
 #[path = "support/xyz.rs"]
 mod xyz;
 
-use framewise::domain::calculator::{Calculator, Results};
+use framewise::domain::calculator::{Calculator, Conditions, Results};
 use framewise::domain::calculators::lennard_jones::KIND;
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::Frame;
@@ -24,7 +24,10 @@ struct Evaluated {
 
 fn calculator(typed: &[(String, String)]) -> Box<dyn Calculator> {
     let parameters = Parameters::parse(KIND.name, KIND.parameters, typed).unwrap();
-    (KIND.factory)(&parameters).unwrap().build().unwrap()
+    (KIND.factory)(&parameters, &Conditions::default())
+        .unwrap()
+        .build()
+        .unwrap()
 }
 
 fn evaluate(calculator: &mut dyn Calculator, frame: &Frame<'_>) -> Evaluated {

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use framewise::adapters::xtb::KIND;
-use framewise::domain::calculator::{Availability, Calculator, Factory, Failure, Results};
+use framewise::domain::calculator::{
+    Availability, Calculator, Conditions, Factory, Failure, Results,
+};
 use framewise::domain::cell::Cell;
 use framewise::domain::elements;
 use framewise::domain::frame::Frame;
@@ -62,7 +64,7 @@ fn factory(parameters: &[(&str, &str)]) -> Arc<dyn Factory> {
         .iter()
         .map(|(k, v)| ((*k).into(), (*v).into()))
         .collect();
-    (KIND.factory)(&Parameters::parse("xtb", KIND.parameters, &typed).unwrap()).unwrap()
+    KIND.make(&typed, &Conditions::default()).unwrap()
 }
 
 fn calculator(parameters: &[(&str, &str)]) -> Box<dyn Calculator> {
@@ -465,7 +467,9 @@ fn impossible_parameters_and_species_are_refused_beforehand() {
     ] {
         let typed = [(name.to_owned(), value.to_owned())];
         let parameters = Parameters::parse("xtb", KIND.parameters, &typed).unwrap();
-        let error = (KIND.factory)(&parameters).err().unwrap();
+        let error = (KIND.factory)(&parameters, &Conditions::default())
+            .err()
+            .unwrap();
         assert!(error.0.contains(expected), "{error}");
     }
     let factory = factory(&[]);

@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use framewise::adapters::{environment, xtb};
-use framewise::domain::calculator::Results;
+use framewise::domain::calculator::{Conditions, Results};
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::Frame;
 use framewise::domain::parameters::Parameters;
@@ -86,7 +86,7 @@ fn child() {
 fn evaluate(species: &[u8], positions: &[[f64; 3]], max_iterations: &str) -> Result<(), String> {
     let typed = [("max_iterations".to_owned(), max_iterations.to_owned())];
     let parameters = Parameters::parse("xtb", xtb::KIND.parameters, &typed).map_err(|e| e.0)?;
-    let factory = (xtb::KIND.factory)(&parameters).map_err(|e| e.0)?;
+    let factory = (xtb::KIND.factory)(&parameters, &Conditions::default()).map_err(|e| e.0)?;
     let mut results = Results {
         energy: &mut 0.0,
         forces: &mut vec![[0.0; 3]; positions.len()],

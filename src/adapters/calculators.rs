@@ -15,6 +15,20 @@ pub fn all() -> Vec<&'static CalculatorKind> {
     ]
 }
 
+/// The calculator that `NAME` or `NAME:VALUE` asks for; of the latter also the parameter that is given by it.
+pub fn choose(typed: &str) -> Result<(&'static CalculatorKind, Option<(String, String)>)> {
+    let Some((name, value)) = typed.split_once(':') else {
+        return Ok((find(typed)?, None));
+    };
+    let kind = find(name)?;
+    let Some(subject) = kind.subject else {
+        return Err(Error::usage(format!(
+            "--calculator {typed}: {name} takes nothing after its name; parameters are given as --param NAME=VALUE"
+        )));
+    };
+    Ok((kind, Some((subject.to_owned(), value.to_owned()))))
+}
+
 /// The calculator of this name.
 pub fn find(name: &str) -> Result<&'static CalculatorKind> {
     let known = all();

@@ -20,6 +20,7 @@ pub mod machine;
 pub mod measure;
 pub mod mpi;
 pub mod owner;
+pub mod program;
 pub mod share;
 pub mod signals;
 pub mod source;

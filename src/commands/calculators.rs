@@ -17,7 +17,8 @@ use super::table::table;
 #[command(after_help = "\
 Examples:
   framewise calculators
-  framewise calculators lennard-jones")]
+  framewise calculators lennard-jones
+  framewise calculators kim        # with the models that are installed")]
 pub struct CalculatorsArgs {
     /// One calculator, in detail
     #[arg(value_name = "NAME")]
@@ -71,8 +72,26 @@ fn describe(kind: &CalculatorKind) -> String {
         availability(kind)
     );
     if kind.parameters.is_empty() {
-        return text + "  no parameters";
+        text += "  no parameters";
+    } else {
+        text += &parameters(kind);
     }
+    text += &format!("\n\n{}", without_heading(kind.page));
+    match kind.catalogue.map(|list| list()) {
+        None => {}
+        Some(Ok(list)) => text += &format!("\n\n{}", table(&list.header, list.rows, &[])),
+        Some(Err(why)) => text += &format!("\n\n{why}"),
+    }
+    text
+}
+
+/// The page about a calculator, whose name has been said.
+fn without_heading(page: &str) -> &str {
+    let rest = page.strip_prefix("# ").and_then(|p| p.split_once('\n'));
+    rest.map_or(page, |(_, rest)| rest).trim()
+}
+
+fn parameters(kind: &CalculatorKind) -> String {
     let rows = kind.parameters.iter().map(|p| {
         let pair = if p.per_pair {
             format!("; for one pair of species: {}.Ar-Kr", p.name)
@@ -87,7 +106,7 @@ fn describe(kind: &CalculatorKind) -> String {
             format!("{}{pair}", p.help),
         ]
     });
-    text + "\n"
+    "\n".to_owned()
         + &table(
             &["  --param", "type", "unit", "default", "meaning"],
             rows,
@@ -121,5 +140,6 @@ fn describe_json(kind: &CalculatorKind) -> serde_json::Value {
         "available": matches!(available, Availability::Available(_)),
         "detail": match available { Availability::Available(t) | Availability::Missing(t) => t },
         "parameters": parameters.collect::<Vec<_>>(),
+        "subject": kind.subject,
     })
 }

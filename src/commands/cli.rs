@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use super::{bench, calculators, doctor, evaluate, export, import, run, status, verify};
+use super::{bench, calculators, doctor, evaluate, export, import, keep, run, status, verify};
 
 /// Evaluates every frame of a trajectory with a calculator, on any number of MPI ranks, into one HDF5 file
 #[derive(Debug, Parser)]
@@ -51,6 +51,9 @@ pub enum Verb {
     /// The process of an engine under `run --isolate`
     #[command(hide = true)]
     Evaluate(evaluate::EvaluateArgs),
+    /// Starts a program that computes for a worker, and tidies up after it
+    #[command(hide = true)]
+    Keep(keep::KeepArgs),
 }
 
 /// Options of every verb.

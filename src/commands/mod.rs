@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod evaluate;
 pub mod export;
 pub mod import;
+pub mod keep;
 pub mod logging;
 pub mod output;
 pub mod run;
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => return run::launch::execute(args, &cli.talk),
         // The other end of a pipe listens, and nobody else.
         Verb::Evaluate(args) => return evaluate::execute(args),
+        Verb::Keep(args) => return keep::execute(args),
         // Some of it is for all ranks, some for one.
         Verb::Bench(args) => bench::execute(args, &cli.talk),
         verb => {
@@ -53,7 +55,9 @@ pub fn main() -> ExitCode {
                 Verb::Verify(args) => verify::execute(args),
                 Verb::Calculators(args) => calculators::execute(args),
                 Verb::Doctor(args) => doctor::execute(args),
-                Verb::Run(_) | Verb::Evaluate(_) | Verb::Bench(_) => unreachable!("handled above"),
+                Verb::Run(_) | Verb::Evaluate(_) | Verb::Keep(_) | Verb::Bench(_) => {
+                    unreachable!("handled above")
+                }
             }
         }
     };

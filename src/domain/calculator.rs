@@ -21,6 +21,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::frame::Frame;
 use super::parameters::{ParameterError, ParameterSpec, Parameters};
@@ -52,6 +53,19 @@ pub enum Failure {
 pub trait Calculator {
     /// Computes energy, forces and stress of one frame.
     fn evaluate(&mut self, frame: &Frame<'_>, results: &mut Results<'_>) -> Result<(), Failure>;
+
+    /// How many frames it likes to be told of at once, see [`announce`](Self::announce); 1: none beforehand.
+    fn appetite(&self) -> usize {
+        1
+    }
+
+    /// The frames that [`evaluate`](Self::evaluate) will be called for next, in this order: one that answers many
+    /// questions as fast as one can compute them together, and hand out what it has found when it is asked. All of
+    /// them have finite positions and a possible cell. Fewer than announced may be asked for: then the next
+    /// announcement comes.
+    fn announce(&mut self, frames: &mut dyn Iterator<Item = Frame<'_>>) {
+        let _ = frames;
+    }
 }
 
 /// Makes calculators, one per worker thread, from parameters that were checked before.
@@ -83,6 +97,37 @@ pub enum Availability {
     Missing(String),
 }
 
+/// Whose code computes, and in which process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// Ours, in pure Rust: it cannot take the process down.
+    Rust,
+    /// A library in another language, in this process, which it may take down. `--isolate` gives it one of its own.
+    Library,
+    /// Other programs, started by the calculator: what ends them costs a frame. The calculator itself sees that no
+    /// frame takes longer than it may.
+    Program,
+}
+
+/// What a job asks of a calculator besides its parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// How long one frame may take. Calculators that live in this process need not heed it.
+    pub frame_timeout: Option<Duration>,
+}
+
+/// What a calculator can be asked for by name: models, methods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    /// What is in the columns.
+    pub header: Vec<&'static str>,
+    /// One row for each, as wide as the header.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Makes a factory of checked parameters, or says what is wrong with them beyond their types.
+pub type MakeFactory = fn(&Parameters, &Conditions) -> Result<Arc<dyn Factory>, ParameterError>;
+
 /// One kind of calculator: its name, its parameters and how to make it. Each calculator's file exports one.
 pub struct CalculatorKind {
     /// The name after `--calculator`.
@@ -91,14 +136,41 @@ pub struct CalculatorKind {
     pub summary: &'static str,
     /// What it computes, for which frames.
     pub supports: &'static str,
-    /// Whether it calls code in another language, which may take the process down.
-    pub foreign: bool,
+    /// The page about it: how to get it, examples, what is computed, units, limits. Markdown.
+    pub page: &'static str,
+    /// Where its code runs.
+    pub home: Home,
     /// Its parameters.
     pub parameters: &'static [ParameterSpec],
+    /// The parameter that can be given with the name: `--calculator NAME:VALUE`.
+    pub subject: Option<&'static str>,
+    /// What there is to choose from on this machine, or why that cannot be told.
+    pub catalogue: Option<fn() -> Result<Catalogue, String>>,
     /// Whether this build on this machine has it.
     pub availability: fn() -> Availability,
     /// Checks parameters beyond their types and returns the factory.
-    pub factory: fn(&Parameters) -> Result<Arc<dyn Factory>, ParameterError>,
+    pub factory: MakeFactory,
     /// The level of theory under which results are stored unless the user names one.
     pub level_of_theory: fn(&Parameters) -> String,
+}
+
+impl CalculatorKind {
+    /// Whether its code is in another language.
+    pub fn is_foreign(&self) -> bool {
+        self.home != Home::Rust
+    }
+
+    /// Checks parameters as typed.
+    pub fn parse(&self, typed: &[(String, String)]) -> Result<Parameters, ParameterError> {
+        Parameters::parse(self.name, self.parameters, typed)
+    }
+
+    /// A factory for parameters as typed.
+    pub fn make(
+        &self,
+        typed: &[(String, String)],
+        conditions: &Conditions,
+    ) -> Result<Arc<dyn Factory>, ParameterError> {
+        (self.factory)(&self.parse(typed)?, conditions)
+    }
 }

@@ -26,10 +26,13 @@ pub enum ParameterType {
     Text,
 }
 
+/// The name of a [`ParameterSpec`] that stands for keywords which are handed on as they are.
+pub const ANY_NAME: &str = "*";
+
 /// One parameter of a calculator.
 #[derive(Clone, Copy, Debug)]
 pub struct ParameterSpec {
-    /// Name in `--param NAME=VALUE`.
+    /// Name in `--param NAME=VALUE`; [`ANY_NAME`]: every name that no other one has.
     pub name: &'static str,
     /// What it can hold.
     pub kind: ParameterType,
@@ -61,6 +64,7 @@ pub type Pair = (u8, u8);
 pub struct Parameters {
     values: BTreeMap<&'static str, String>,
     pairs: BTreeMap<(&'static str, Pair), String>,
+    keywords: BTreeMap<String, String>,
 }
 
 impl Parameters {
@@ -76,8 +80,15 @@ impl Parameters {
                 Some((base, pair)) => (base, Some(pair)),
                 None => (name.as_str(), None),
             };
-            let Some(spec) = specs.iter().find(|s| s.name == base) else {
-                return Err(unknown(calculator, specs, base));
+            let Some(spec) = specs.iter().find(|s| s.name == base && base != ANY_NAME) else {
+                let Some(any) = specs.iter().find(|s| s.name == ANY_NAME) else {
+                    return Err(unknown(calculator, specs, base));
+                };
+                let value = canonical(any, name, text)?;
+                if parameters.keywords.insert(name.clone(), value).is_some() {
+                    return Err(given_twice(name));
+                }
+                continue;
             };
             let value = canonical(spec, name, text)?;
             let previous = match pair {
@@ -93,7 +104,7 @@ impl Parameters {
                 }
             };
             if previous.is_some() {
-                return Err(ParameterError(format!("parameter {name} is given twice")));
+                return Err(given_twice(name));
             }
         }
         for spec in specs {
@@ -130,6 +141,12 @@ impl Parameters {
             .filter_map(|((_, pair), v)| Some((*pair, v.parse().ok()?)))
     }
 
+    /// Parameters that the calculator hands on: names that [`ANY_NAME`] stands for.
+    pub fn keywords(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.keywords.iter();
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Every parameter as `(name, value)`, defaults included, sorted: equal jobs give equal lists.
     pub fn canonical(&self) -> Vec<(String, String)> {
         let plain = self
@@ -140,8 +157,14 @@ impl Parameters {
             let pair = format!("{}-{}", elements::symbol(*a), elements::symbol(*b));
             (format!("{name}.{pair}"), value.clone())
         });
-        plain.chain(pairs).collect()
+        let keywords = self.keywords.iter();
+        let keywords = keywords.map(|(name, value)| (name.clone(), value.clone()));
+        plain.chain(pairs).chain(keywords).collect()
     }
+}
+
+fn given_twice(name: &str) -> ParameterError {
+    ParameterError(format!("parameter {name} is given twice"))
 }
 
 fn parse_pair(name: &str, text: &str) -> Result<Pair, ParameterError> {
@@ -222,7 +245,7 @@ pub fn did_you_mean<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> St
 mod tests {
     use super::*;
 
-    static SPECS: [ParameterSpec; 2] = [
+    const SPECS: [ParameterSpec; 2] = [
         ParameterSpec {
             name: "epsilon",
             kind: ParameterType::PositiveFloat,
@@ -261,6 +284,33 @@ mod tests {
         assert_eq!(a.canonical(), b.canonical());
         assert_eq!(a.pairs("epsilon").collect::<Vec<_>>(), [((18, 36), 0.01)]);
         assert_eq!(a.text("shift"), Some("none"));
+    }
+
+    #[test]
+    fn keywords_are_handed_on_as_they_are() {
+        static OPEN: [ParameterSpec; 2] = [
+            SPECS[1],
+            ParameterSpec {
+                name: ANY_NAME,
+                kind: ParameterType::Text,
+                unit: "",
+                default: None,
+                per_pair: false,
+                help: "",
+            },
+        ];
+        let typed = |pairs: &[(&str, &str)]| {
+            let pairs = pairs
+                .iter()
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+            Parameters::parse("ase", &OPEN, &pairs.collect::<Vec<_>>())
+        };
+        let found = typed(&[("xc", "PBE"), ("mode.name", " [1, 2] ")]).unwrap();
+        let keywords: Vec<_> = found.keywords().collect();
+        assert_eq!(keywords, [("mode.name", "[1, 2]"), ("xc", "PBE")]);
+        assert_eq!(found.canonical().len(), 3);
+        assert!(typed(&[("xc", "PBE"), ("xc", "LDA")]).is_err());
+        assert!(typed(&[("shift", "nothing")]).is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A compute thread. It builds its own calculator and keeps it for life.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::domain::calculator::{Calculator, Factory, Failure, Results};
 use crate::domain::cell::Cell;
 use crate::domain::checksum::checksum;
-use crate::domain::frame::all_finite;
+use crate::domain::frame::{FrameBlock, all_finite};
 use crate::domain::panics::guarded;
 use crate::planning::status::Status;
 
@@ -72,6 +73,9 @@ impl Worker {
             self.view.batch.store(batch.number + 1, Ordering::Relaxed);
             batch.begin_results();
             let mut watch = Watch::start();
+            let appetite = calculator.appetite();
+            // The first frame that the calculator has not been told of; none where it wants to hear of none.
+            let mut announced = if appetite > 1 { 0 } else { usize::MAX };
             for i in 0..batch.block.len() {
                 if self.stop.load(Ordering::Relaxed) {
                     break;
@@ -82,10 +86,22 @@ impl Worker {
                 // While these change no frame is in hand: the coordinator takes them for one only if `begun` stays.
                 self.view.begun.store(0, Ordering::Release);
                 self.view.position.store(i as u64, Ordering::Release);
+                if i == announced {
+                    watch.tick(&mut batch.outcomes, true);
+                }
                 let begun = watch.begun(self.origin, i);
                 self.view.begun.store(begun, Ordering::Release);
                 hand.take(batch.block.indices[i]);
-                let mishap = evaluate(calculator.as_mut(), &mut batch, i, &mut sound);
+                let mut told = Ok(());
+                if i == announced {
+                    announced = batch.block.len().min(i + appetite);
+                    watch.together_until(announced);
+                    told = announce(calculator.as_mut(), &batch.block, i..announced);
+                }
+                let mishap = match told {
+                    Ok(()) => evaluate(calculator.as_mut(), &mut batch, i, &mut sound),
+                    Err(panic) => Some(Mishap::Panic(panic)),
+                };
                 let broken = matches!(mishap, Some(Mishap::Panic(_)));
                 match mishap {
                     None => {}
@@ -103,6 +119,9 @@ impl Worker {
                         Ok(calculator) => calculator,
                         Err(why) => return drop(self.events.send(Event::Broken(why))),
                     };
+                    if appetite > 1 {
+                        announced = i + 1;
+                    }
                     watch.resume();
                 }
             }
@@ -135,6 +154,8 @@ struct Watch {
     timed: usize,
     /// Frames that are timed together.
     together: usize,
+    /// Frames before this one are computed together.
+    until: usize,
 }
 
 impl Watch {
@@ -148,6 +169,7 @@ impl Watch {
             before: Instant::now(),
             timed: 0,
             together: 1,
+            until: 0,
         }
     }
 
@@ -161,7 +183,8 @@ impl Watch {
     /// A frame has ended: shares the time of those not timed yet among them when there are enough, or `now`.
     fn tick(&mut self, outcomes: &mut [Outcome], now: bool) {
         let count = outcomes.len() - self.timed;
-        if count == 0 || (count < self.together && !now) {
+        let more = count < self.together || outcomes.len() < self.until;
+        if count == 0 || (more && !now) {
             return;
         }
         let after = Instant::now();
@@ -175,10 +198,31 @@ impl Watch {
         self.together = (fitting as usize).clamp(1, Self::MOST);
     }
 
+    /// Frames before `until` are computed together: so is their time.
+    fn together_until(&mut self, until: usize) {
+        self.until = until;
+    }
+
     /// What was done since the last tick is no frame's time.
     fn resume(&mut self) {
         self.before = Instant::now();
     }
+}
+
+/// Tells the calculator of the frames that it will be asked for; a panic comes back as its text.
+fn announce(
+    calculator: &mut dyn Calculator,
+    block: &FrameBlock,
+    range: Range<usize>,
+) -> Result<(), String> {
+    let mut frames = range
+        .map(|i| block.frame(i))
+        .filter(|frame| frame.defect().is_none());
+    guarded(|| calculator.announce(&mut frames)).map_err(in_words)
+}
+
+fn in_words(panic: impl std::fmt::Display) -> String {
+    format!("the calculator panicked: {panic}")
 }
 
 enum Mishap {
@@ -215,7 +259,7 @@ fn evaluate(
     };
     let done = guarded(|| calculator.evaluate(&frame, &mut results));
     match done {
-        Err(panic) => return Some(Mishap::Panic(format!("the calculator panicked: {panic}"))),
+        Err(panic) => return Some(Mishap::Panic(in_words(panic))),
         Ok(Err(failure)) => return Some(Mishap::Frame(failure)),
         Ok(Ok(())) => {}
     }

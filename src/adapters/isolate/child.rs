@@ -5,10 +5,9 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::process::ExitCode;
 
 use crate::adapters::calculators;
-use crate::domain::calculator::{Calculator, Factory, Failure, Results};
+use crate::domain::calculator::{Calculator, Conditions, Factory, Failure, Results};
 use crate::domain::frame::FrameBlock;
 use crate::domain::panics::guarded;
-use crate::domain::parameters::Parameters;
 use crate::engine::pool::STACK_BYTES;
 
 use super::ffi;
@@ -77,9 +76,9 @@ type Shared = std::sync::Arc<dyn Factory>;
 
 fn factory(setup: &Setup) -> Result<Shared, String> {
     let kind = calculators::find(&setup.calculator).map_err(|e| e.message)?;
-    let parameters =
-        Parameters::parse(kind.name, kind.parameters, &setup.parameters).map_err(|e| e.0)?;
-    (kind.factory)(&parameters).map_err(|e| e.0)
+    // The worker looks at the time.
+    kind.make(&setup.parameters, &Conditions::default())
+        .map_err(|e| e.0)
 }
 
 fn build(factory: &dyn Factory) -> Result<Box<dyn Calculator>, String> {

@@ -13,32 +13,23 @@ mod ffi;
 mod wire;
 
 use std::io::{BufReader, BufWriter, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::time::Duration;
 
 use crate::adapters::environment;
+use crate::adapters::program::{FAREWELL, Timed, in_words, is_late, wait, without_launcher};
 use crate::domain::calculator::{Calculator, Factory, Failure, Results};
 use crate::domain::frame::Frame;
-use crate::planning::suspects::mark_name;
 
 use wire::{Answer, Setup};
 
 /// The hidden verb.
 pub const VERB: &str = "evaluate";
-/// Variables by which an MPI library or a launcher would take the child for a rank.
-const LAUNCHERS: [&str; 12] = [
-    "OMPI_", "PMIX_", "PMI_", "PRTE_", "OPAL_", "ORTE_", "HYDRA_", "HYDI_", "MPI_", "MPIR_",
-    "MPICH_", "SLURM_",
-];
 /// How often a child that does not start is tried again, and how long to wait meanwhile.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long a child that has closed its output may take to end.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Makes calculators that evaluate in a child process.
 pub struct Isolated {
@@ -92,8 +83,8 @@ struct Remote {
 
 struct Engine {
     child: Child,
-    frames: BufWriter<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    frames: BufWriter<Timed<ChildStdin>>,
+    answers: BufReader<Timed<ChildStdout>>,
 }
 
 /// A child never outlives its calculator.
@@ -139,12 +130,7 @@ impl Engine {
         let mut command = environment::command("/proc/self/exe");
         command.arg0("framewise").arg(VERB);
         command.arg(std::process::id().to_string());
-        for (name, _) in std::env::vars_os() {
-            let of_launcher = |prefix: &&str| name.to_string_lossy().starts_with(*prefix);
-            if LAUNCHERS.iter().any(of_launcher) {
-                command.env_remove(&name);
-            }
-        }
+        without_launcher(&mut command);
         // A group of its own: what a terminal sends to the job is not for the engine.
         command
             .process_group(0)
@@ -156,8 +142,8 @@ impl Engine {
         };
         let mut engine = Self {
             child,
-            frames: BufWriter::new(stdin),
-            answers: BufReader::new(stdout),
+            frames: BufWriter::new(Timed::new(stdin).map_err(process)?),
+            answers: BufReader::new(Timed::new(stdout).map_err(process)?),
         };
         let ready = wire::write_setup(&mut engine.frames, setup)
             .and_then(|()| engine.frames.flush())
@@ -169,60 +155,23 @@ impl Engine {
         }
     }
 
-    /// Sends a frame and waits for its answer; `None` when the time is over.
+    /// Sends a frame and waits for its answer. The error of one that takes too long [`is_late`].
     fn ask(
         &mut self,
         frame: &Frame<'_>,
         results: &mut Results<'_>,
         limit: Option<Duration>,
-    ) -> std::io::Result<Option<Answer>> {
+    ) -> std::io::Result<Answer> {
+        self.frames.get_mut().within(limit);
+        self.answers.get_mut().within(limit);
         wire::write_frame(&mut self.frames, frame)?;
         self.frames.flush()?;
-        if let Some(limit) = limit
-            && !self.answers_within(limit)?
-        {
-            return Ok(None);
-        }
-        wire::read_answer(&mut self.answers, results).map(Some)
-    }
-
-    fn answers_within(&self, limit: Duration) -> std::io::Result<bool> {
-        let end = Instant::now() + limit;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let mut place = [PollFd::new(self.answers.get_ref(), PollFlags::IN)];
-            let time = Timespec {
-                tv_sec: left.as_secs() as i64,
-                tv_nsec: i64::from(left.subsec_nanos()),
-            };
-            match poll(&mut place, Some(&time)) {
-                Ok(0) if left.is_zero() => return Ok(false),
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return Ok(true),
-                Err(e) => return Err(e.into()),
-            }
-        }
+        wire::read_answer(&mut self.answers, results)
     }
 
     /// How the process has ended, in words: it has closed its end of a pipe.
     fn farewell(&mut self) -> String {
-        let end = Instant::now() + FAREWELL;
-        while Instant::now() < end {
-            match self.child.try_wait() {
-                Ok(Some(status)) => return in_words(status),
-                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-                Err(_) => break,
-            }
-        }
-        "closed its output".into()
-    }
-}
-
-fn in_words(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("died: signal {signal} ({})", mark_name(signal as u32)),
-        (_, Some(code)) => format!("left with exit code {code}"),
-        _ => "ended".into(),
+        wait(&mut self.child, FAREWELL).map_or_else(|| "closed its output".into(), in_words)
     }
 }
 
@@ -236,10 +185,10 @@ impl Calculator for Remote {
         };
         let failed = |text: String| Err(Failure::Failed(text));
         match engine.ask(frame, results, self.limit) {
-            Ok(Some(Answer::Done)) => Ok(()),
-            Ok(Some(Answer::NotConverged(why))) => Err(Failure::NotConverged(why)),
-            Ok(Some(Answer::Failed(why))) => failed(why),
-            Ok(None) => {
+            Ok(Answer::Done) => Ok(()),
+            Ok(Answer::NotConverged(why)) => Err(Failure::NotConverged(why)),
+            Ok(Answer::Failed(why)) => failed(why),
+            Err(e) if is_late(&e) => {
                 // Dropped, and that is: killed.
                 self.engine = None;
                 let seconds = self.limit.unwrap_or_default().as_secs_f64();

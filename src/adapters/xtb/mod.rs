@@ -24,7 +24,7 @@ mod valence;
 use std::sync::Arc;
 
 use crate::domain::calculator::{
-    Availability, Calculator, CalculatorKind, Factory, Failure, Results,
+    Availability, Calculator, CalculatorKind, Conditions, Factory, Failure, Home, Results,
 };
 use crate::domain::cell::norm;
 use crate::domain::elements::symbol;
@@ -43,8 +43,11 @@ pub static KIND: CalculatorKind = CalculatorKind {
     name: "xtb",
     summary: "GFN1-xTB and GFN2-xTB tight binding through libxtb",
     supports: "energy, forces; H to Rn; molecules, and with gfn1 frames periodic in all three directions; no stress",
-    foreign: true,
+    page: include_str!("README.md"),
+    home: Home::Library,
     parameters: &PARAMETERS,
+    subject: None,
+    catalogue: None,
     availability,
     factory,
     level_of_theory: |parameters| method(parameters).1.to_owned(),
@@ -128,7 +131,7 @@ fn missing(reason: &str) -> String {
     )
 }
 
-fn factory(parameters: &Parameters) -> Result<Arc<dyn Factory>, ParameterError> {
+fn factory(parameters: &Parameters, _: &Conditions) -> Result<Arc<dyn Factory>, ParameterError> {
     let wrong = |name: &str, wanted: &str| {
         let given = parameters.text(name).unwrap_or_default();
         ParameterError(format!("parameter {name}: {given} is not {wanted}"))

@@ -12,7 +12,7 @@ use crate::adapters::hdf5::input::Input;
 use crate::adapters::measure::frames::Recipe;
 use crate::commands::output::{print, print_json};
 use crate::commands::table::{plural, table, thousands};
-use crate::domain::calculator::{Factory, Failure, Results};
+use crate::domain::calculator::{Factory, Failure, Home, Results};
 use crate::domain::calculators::null;
 use crate::domain::error::{Error, Result};
 use crate::domain::frame::FrameBlock;
@@ -122,7 +122,7 @@ pub fn execute(args: &CalculatorArgs) -> Result<ExitCode> {
         time.min(Duration::from_millis(300)),
     )?;
     let overhead = 1.0 / overhead.rate;
-    let advice = advice(&lines, overhead, engine.kind.foreign);
+    let advice = advice(&lines, overhead, engine.kind.home == Home::Library);
     if args.json {
         print_json(&as_json(args, &engine, &what, &lines, overhead, &advice))?;
     } else {

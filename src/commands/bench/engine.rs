@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::adapters::calculators;
 use crate::adapters::measure::frames::Substance;
-use crate::domain::calculator::{Availability, CalculatorKind, Factory};
+use crate::domain::calculator::{Availability, CalculatorKind, Conditions, Factory};
 use crate::domain::error::{Error, Result};
 use crate::domain::parameters::Parameters;
 
@@ -20,7 +20,7 @@ pub struct Engine {
 
 /// The calculator `name` with `--param` pairs. For argon without any, the usual numbers of Lennard-Jones are taken.
 pub fn engine(name: &str, typed: &[String]) -> Result<Engine> {
-    let kind = calculators::find(name)?;
+    let (kind, subject) = calculators::choose(name)?;
     let pairs = typed.iter().map(|text| match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().into(), value.trim().into()))
@@ -29,15 +29,18 @@ pub fn engine(name: &str, typed: &[String]) -> Result<Engine> {
             "--param {text:?}: write it as key=value"
         ))),
     });
-    let pairs: Vec<(String, String)> = pairs.collect::<Result<_>>()?;
-    let parameters = Parameters::parse(kind.name, kind.parameters, &pairs)
+    let mut pairs: Vec<(String, String)> = pairs.collect::<Result<_>>()?;
+    pairs.extend(subject);
+    let parameters = kind
+        .parse(&pairs)
         .map_err(|e| Error::usage(e.to_string()))?;
     if let Availability::Missing(why) = (kind.availability)() {
         return Err(Error::failure(format!(
             "calculator {name} is not available: {why}"
         )));
     }
-    let factory = (kind.factory)(&parameters).map_err(|e| Error::usage(e.to_string()))?;
+    let factory = (kind.factory)(&parameters, &Conditions::default())
+        .map_err(|e| Error::usage(e.to_string()))?;
     Ok(Engine {
         kind,
         parameters,
@@ -57,7 +60,7 @@ pub fn parameters_or_argon(name: &str, typed: &[String]) -> Vec<String> {
 
 /// What made-up frames for this calculator consist of.
 pub fn substance(engine: &Engine) -> Result<Substance> {
-    let substance = Substance::for_calculator(engine.factory.as_ref(), engine.kind.foreign);
+    let substance = Substance::for_calculator(engine.factory.as_ref(), engine.kind.is_foreign());
     substance.ok_or_else(|| {
         Error::usage(format!(
             "{}: treats neither argon nor silicon nor water; give an INPUT with frames for it",

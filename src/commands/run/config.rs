@@ -11,7 +11,7 @@ use crate::adapters::hdf5::ffi::Transfer;
 use crate::adapters::hdf5::geometry::Geometry;
 use crate::adapters::isolate::Isolated;
 use crate::adapters::mpi::node::Aggregate;
-use crate::domain::calculator::{Availability, CalculatorKind, Factory};
+use crate::domain::calculator::{Availability, CalculatorKind, Conditions, Factory, Home};
 use crate::domain::error::{Error, Result};
 use crate::domain::parameters::{Parameters, did_you_mean};
 use crate::planning::selection::{Chunk, Selection};
@@ -123,20 +123,27 @@ impl RunConfig {
         let name = args
             .calculator
             .ok_or_else(|| missing("--calculator NAME is missing"))?;
-        let calculator = calculators::find(&name)?;
-        let typed = pairs("--param", &args.param)?;
-        let parameters = Parameters::parse(calculator.name, calculator.parameters, &typed)
+        let (calculator, subject) = calculators::choose(&name)?;
+        let mut typed = pairs("--param", &args.param)?;
+        typed.extend(subject);
+        let parameters = calculator
+            .parse(&typed)
             .map_err(|e| Error::usage(e.to_string()))?;
         if let Availability::Missing(why) = (calculator.availability)() {
             return Err(Error::failure(format!(
                 "calculator {name} is not available: {why}"
             )));
         }
-        let mut factory =
-            (calculator.factory)(&parameters).map_err(|e| Error::usage(e.to_string()))?;
         let frame_timeout = duration("--frame-timeout", args.frame_timeout.as_deref())?;
+        let conditions = Conditions { frame_timeout };
+        let mut factory = (calculator.factory)(&parameters, &conditions)
+            .map_err(|e| Error::usage(e.to_string()))?;
         // One frame that takes a job down would take down one job of many after the other.
-        let isolate = args.isolate || (share.is_some() && calculator.foreign);
+        let isolate = match calculator.home {
+            Home::Rust => args.isolate,
+            Home::Library => args.isolate || share.is_some(),
+            Home::Program => false,
+        };
         if isolate {
             let given = parameters.canonical();
             factory = Arc::new(Isolated::new(
@@ -213,6 +220,11 @@ impl RunConfig {
             metrics: args.metrics,
             trace: args.trace,
         })
+    }
+
+    /// Whether the calculator sees itself that no frame takes longer than it may.
+    pub fn keeps_time(&self) -> bool {
+        self.isolate || self.calculator.home == Home::Program
     }
 
     /// The parameters as a JSON object, defaults included: what is stored and compared.

@@ -302,7 +302,7 @@ fn compute(
         // In a process of its own the engine is killed by its worker, which then goes on; the worker itself is given up
         // when even that takes long.
         frame_timeout: config.frame_timeout.map(|limit| {
-            if config.isolate {
+            if config.keeps_time() {
                 limit + ISOLATED
             } else {
                 limit

@@ -50,7 +50,7 @@ pub(super) fn plan(
 
 /// How costs go with sizes before anything was measured.
 pub(super) fn assumed(config: &RunConfig) -> SizeLaw {
-    SizeLaw::power(if config.calculator.foreign { 2 } else { 1 })
+    SizeLaw::power(if config.calculator.is_foreign() { 2 } else { 1 })
 }
 
 /// What frames of different sizes have taken in earlier runs; on rank 0 alone. Others may be writing seconds meanwhile: a

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use self::kernel::Coefficients;
 use crate::domain::calculator::{
-    Availability, Calculator, CalculatorKind, Factory, Failure, Results,
+    Availability, Calculator, CalculatorKind, Factory, Failure, Home, Results,
 };
 use crate::domain::calculators::pair::{PairPotential as _, PairSums, RowSums, add_forces};
 use crate::domain::elements::symbol;
@@ -32,7 +32,8 @@ pub static KIND: CalculatorKind = CalculatorKind {
     name: "lennard-jones",
     summary: "12-6 pair potential, truncated, optionally shifted",
     supports: "energy, forces, stress; any frame",
-    foreign: false,
+    page: include_str!("lennard_jones.md"),
+    home: Home::Rust,
     parameters: &[
         ParameterSpec {
             name: "epsilon",
@@ -67,8 +68,10 @@ pub static KIND: CalculatorKind = CalculatorKind {
             help: "energy: shift every pair by its energy at the cutoff",
         },
     ],
+    subject: None,
+    catalogue: None,
     availability: || Availability::Available(String::new()),
-    factory: |parameters| Ok(Arc::new(Model::new(parameters))),
+    factory: |parameters, _| Ok(Arc::new(Model::new(parameters))),
     level_of_theory: |_| "lennard-jones".into(),
 };
 
@@ -290,7 +293,7 @@ mod tests {
             .iter()
             .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
             .collect();
-        Model::new(&Parameters::parse(KIND.name, KIND.parameters, &typed).unwrap())
+        Model::new(&KIND.parse(&typed).unwrap())
     }
 
     fn energy_and_forces(

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::domain::calculator::{
-    Availability, Calculator, CalculatorKind, Factory, Failure, Results,
+    Availability, Calculator, CalculatorKind, Factory, Failure, Home, Results,
 };
 use crate::domain::frame::Frame;
 
@@ -15,10 +15,13 @@ pub static KIND: CalculatorKind = CalculatorKind {
     name: "null",
     summary: "costs nothing: energy = sum of the coordinates, forces = positions, stress = 0",
     supports: "energy, forces, stress; any frame",
-    foreign: false,
+    page: include_str!("null.md"),
+    home: Home::Rust,
     parameters: &[],
+    subject: None,
+    catalogue: None,
     availability: || Availability::Available(String::new()),
-    factory: |_| Ok(Arc::new(Null)),
+    factory: |_, _| Ok(Arc::new(Null)),
     level_of_theory: |_| "null".into(),
 };
 

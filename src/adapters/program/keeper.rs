@@ -1,0 +1,139 @@
+//! The keeper: it starts one program and outlives it just long enough to clean up. See [`super`].
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use signal_hook::consts::{SIGCHLD, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::{SCRATCH_PREFIX, ffi};
+
+/// How long the killed may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Exit code of a program that cannot be started, as shells have it.
+const NOT_FOUND: u8 = 127;
+
+/// The hidden verb `keep PARENT [--scratch DIR [--stay]] -- PROGRAM ARGUMENTS...`.
+pub fn keep(parent: u32, scratch: Option<&Path>, stay: bool, words: &[OsString]) -> ExitCode {
+    let code = match run(parent, words, scratch.filter(|_| !stay)) {
+        Ok(code) => code,
+        Err(error) => {
+            let name = words.first().map(|w| w.to_string_lossy());
+            eprintln!("{}: {error}", name.unwrap_or_default());
+            NOT_FOUND
+        }
+    };
+    if let Some(folder) = scratch.filter(|f| is_scratch(f)) {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    ExitCode::from(code)
+}
+
+fn is_scratch(folder: &Path) -> bool {
+    folder
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with(SCRATCH_PREFIX))
+}
+
+fn run(parent: u32, words: &[OsString], work: Option<&Path>) -> std::io::Result<u8> {
+    ffi::let_go_of_files()?;
+    // Before the parent is asked for: who was orphaned earlier is told by its pid, who is later by the signal.
+    let mut signals = Signals::new([SIGTERM, SIGCHLD])?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+    if !ffi::is_parent(parent) {
+        return Err(std::io::Error::other("the parent is gone"));
+    }
+    rustix::process::set_child_subreaper(rustix::process::getpid().into())?;
+    let mut command = super::environment::command(&words[0]);
+    command.args(&words[1..]);
+    if let Some(folder) = work {
+        command.current_dir(folder);
+    }
+    let program = start(&mut command)?;
+    // The ends of the pipes are the program's alone: it has to see when the worker closes them, and the worker when
+    // it does.
+    let nothing: PathBuf = "/dev/null".into();
+    rustix::stdio::dup2_stdin(File::open(&nothing)?)?;
+    rustix::stdio::dup2_stdout(File::options().write(true).open(&nothing)?)?;
+    let mut code = None;
+    for signal in signals.forever() {
+        if signal == SIGTERM {
+            break;
+        }
+        code = reap(program);
+        if code.is_some() {
+            break;
+        }
+    }
+    end_all(program);
+    Ok(code.unwrap_or(0))
+}
+
+fn start(command: &mut Command) -> std::io::Result<Pid> {
+    ffi::end_with_us(command);
+    command.stdin(Stdio::inherit()).stdout(Stdio::inherit());
+    let child = command.spawn()?;
+    // Its end is seen by `reap`, like that of its offspring.
+    Pid::from_raw(child.id() as i32).ok_or_else(|| std::io::Error::other("no process"))
+}
+
+/// Takes note of all that have ended; the exit code of the program if it is among them.
+fn reap(program: Pid) -> Option<u8> {
+    let mut code = None;
+    while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+        if pid == program {
+            code = Some(exit_code(status));
+        }
+    }
+    code
+}
+
+fn exit_code(status: WaitStatus) -> u8 {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code as u8,
+        (_, Some(signal)) => 128 + signal as u8,
+        _ => 0,
+    }
+}
+
+/// Kills the program's group and whatever of its offspring has become ours, until none is left.
+fn end_all(program: Pid) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let _ = rustix::process::kill_process_group(program, Signal::KILL);
+        for child in children() {
+            let _ = rustix::process::kill_process(child, Signal::KILL);
+        }
+        let none_left = loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => break false,
+                Err(_) => break true,
+            }
+        };
+        if none_left || Instant::now() > end {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn children() -> Vec<Pid> {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    let lists = tasks.filter_map(|task| {
+        let path = task.ok()?.path().join("children");
+        std::fs::read_to_string(path).ok()
+    });
+    let pids: Vec<Pid> = lists
+        .flat_map(|list| {
+            let pids = list.split_whitespace();
+            pids.filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    pids
+}
