@@ -12,6 +12,7 @@ pub fn all() -> Vec<&'static CalculatorKind> {
         &pure::lennard_jones::KIND,
         #[cfg(feature = "xtb")]
         &super::xtb::KIND,
+        &super::ase::KIND,
     ]
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `unsafe` lives only here, in the files named `ffi.rs` and in `environment.rs`.
 
+pub mod ase;
 pub mod batch;
 pub mod calculators;
 #[cfg(feature = "chemfiles")]
@@ -21,6 +22,7 @@ pub mod measure;
 pub mod mpi;
 pub mod owner;
 pub mod program;
+pub mod python;
 pub mod share;
 pub mod signals;
 pub mod source;

@@ -73,6 +73,12 @@ pub trait Factory: Send + Sync {
     /// A new calculator for the calling thread.
     fn build(&self) -> Result<Box<dyn Calculator>, String>;
 
+    /// Whether calculators can be made here, where to find out takes more than a look at the parameters. Asked once, by the
+    /// first rank of a job that has frames to compute, before anything is created.
+    fn try_out(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// How much an atom adds to the size of a frame, by which costs are estimated: 1, or its number of orbitals where they
     /// decide.
     fn size_of(&self, species: u8) -> u8 {

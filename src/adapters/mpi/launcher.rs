@@ -46,6 +46,38 @@ pub fn promised_rank() -> Option<usize> {
         .and_then(|rank| usize::try_from(rank).ok())
 }
 
+/// The place of this rank among those of its node, and their number, as far as launchers say.
+pub fn place_on_node(variable: impl Fn(&str) -> Option<String> + Copy) -> Option<(u64, u64)> {
+    let pair = |place: &str, size: &str| {
+        let numbers = (number(variable(place))?, number(variable(size))?);
+        Some(numbers)
+    };
+    pair("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE")
+        .or_else(|| pair("MPI_LOCALRANKID", "MPI_LOCALNRANKS"))
+        .or_else(|| {
+            let tasks = variable("SLURM_STEP_TASKS_PER_NODE")?;
+            let node = number(variable("SLURM_NODEID"))?;
+            let place = number(variable("SLURM_LOCALID"))?;
+            Some((place, tasks_of_node(&tasks, node)?))
+        })
+}
+
+/// The number of tasks of a node in SLURM's list, as `4(x2),3`: four on each of two nodes, three on the next.
+fn tasks_of_node(list: &str, node: u64) -> Option<u64> {
+    let mut before = 0;
+    for item in list.split(',') {
+        let (tasks, nodes) = match item.split_once("(x") {
+            Some((tasks, nodes)) => (tasks, nodes.strip_suffix(')')?.parse().ok()?),
+            None => (item, 1),
+        };
+        before += nodes;
+        if node < before {
+            return tasks.trim().parse().ok();
+        }
+    }
+    None
+}
+
 /// How many ranks the launcher started; `None` without one.
 pub fn promised_size() -> Option<u64> {
     let variable = |name: &str| std::env::var(name).ok();
@@ -137,6 +169,21 @@ mod tests {
 
     fn world(size: usize, environment: &str) -> Result<()> {
         check(size, |name: &str| variable(environment, name))
+    }
+
+    #[test]
+    fn launchers_tell_the_place_of_a_rank_on_its_node() {
+        let place = |environment: &str| place_on_node(|name| variable(environment, name));
+        assert_eq!(place(""), None);
+        assert_eq!(
+            place("OMPI_COMM_WORLD_LOCAL_RANK=3 OMPI_COMM_WORLD_LOCAL_SIZE=4"),
+            Some((3, 4))
+        );
+        assert_eq!(place("MPI_LOCALRANKID=0 MPI_LOCALNRANKS=2"), Some((0, 2)));
+        let slurm = "SLURM_STEP_TASKS_PER_NODE=4(x2),3 SLURM_LOCALID=1";
+        assert_eq!(place(&format!("{slurm} SLURM_NODEID=1")), Some((1, 4)));
+        assert_eq!(place(&format!("{slurm} SLURM_NODEID=2")), Some((1, 3)));
+        assert_eq!(place(&format!("{slurm} SLURM_NODEID=3")), None);
     }
 
     #[test]

@@ -44,8 +44,7 @@ pub fn is_parent(pid: u32) -> bool {
     ours.and_then(|pid| u32::try_from(pid).ok()) == Some(pid)
 }
 
-/// What `command` starts leads a group of its own, hears signals as programs do, and is killed by the kernel when the
-/// thread that has started it is gone.
+/// What `command` starts leads a group of its own, and is killed by the kernel when the thread that has started it is gone.
 pub(super) fn end_with_us(command: &mut Command) {
     command.process_group(0);
     let parent = std::process::id();

@@ -7,10 +7,10 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
-use signal_hook::consts::{SIGCHLD, SIGTERM};
+use signal_hook::consts::SIGCHLD;
 use signal_hook::iterator::Signals;
 
-use super::{SCRATCH_PREFIX, ffi};
+use super::{END, SCRATCH_PREFIX, ffi};
 
 /// How long the killed may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,8 +42,10 @@ fn is_scratch(folder: &Path) -> bool {
 fn run(parent: u32, words: &[OsString], work: Option<&Path>) -> std::io::Result<u8> {
     ffi::let_go_of_files()?;
     // Before the parent is asked for: who was orphaned earlier is told by its pid, who is later by the signal.
-    let mut signals = Signals::new([SIGTERM, SIGCHLD])?;
-    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+    let mut signals = Signals::new([END.as_raw(), SIGCHLD])?;
+    rustix::process::set_parent_process_death_signal(Some(END))?;
+    // The program does not hear them either.
+    ffi::ignore_signals_for_the_job();
     if !ffi::is_parent(parent) {
         return Err(std::io::Error::other("the parent is gone"));
     }
@@ -61,7 +63,7 @@ fn run(parent: u32, words: &[OsString], work: Option<&Path>) -> std::io::Result<
     rustix::stdio::dup2_stdout(File::options().write(true).open(&nothing)?)?;
     let mut code = None;
     for signal in signals.forever() {
-        if signal == SIGTERM {
+        if signal == END.as_raw() {
             break;
         }
         code = reap(program);

@@ -36,6 +36,9 @@ pub use timed::{Timed, is_late};
 
 /// The hidden verb.
 pub const VERB: &str = "keep";
+/// Tells a keeper to end: a signal that batch systems and terminals do not send. Those that they do send, to every process
+/// they find, are for the job, which decides what becomes of its programs.
+const END: Signal = Signal::POWER;
 /// Beginning of the names of scratch folders; a keeper removes no other.
 pub const SCRATCH_PREFIX: &str = "framewise-";
 /// Variables by which an MPI library or a launcher would take a program for a rank.
@@ -139,6 +142,11 @@ impl Program {
         format!("{words}{}", self.said())
     }
 
+    /// What it has printed so far has nothing to do with what it does next.
+    pub fn forget(&self) {
+        self.tail.forget();
+    }
+
     /// The end of what it has printed, ready to stand behind a reason; empty if it has printed nothing.
     pub fn said(&mut self) -> String {
         let gone = !self.runs();
@@ -155,7 +163,7 @@ impl Drop for Program {
         (self.input, self.output) = (None, None);
         if self.runs() {
             if let Some(pid) = Pid::from_raw(self.keeper.id() as i32) {
-                let _ = rustix::process::kill_process(pid, Signal::TERM);
+                let _ = rustix::process::kill_process(pid, END);
             }
             if wait(&mut self.keeper, KEEPER).is_none() {
                 let _ = self.keeper.kill();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 /// So many bytes are kept...
 const KEPT: usize = 4 << 10;
-/// ...and so many lines told, which are the ones that say why: what comes before is how it got there.
-const LINES: usize = 6;
+/// ...and whole lines of so many characters told, the last one in any case: reasons are cut after 128 bytes.
+const TOLD: usize = 72;
 /// How long the last words of a program that is gone may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -55,12 +55,24 @@ impl Tail {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: Vec<u8> = kept.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text
-            .lines()
-            .map(str::trim)
-            .filter(|l| !l.is_empty())
-            .collect();
-        lines[lines.len().saturating_sub(LINES)..].join(" | ")
+        let mut told = String::new();
+        let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+        for line in lines.rev() {
+            if told.is_empty() {
+                line.clone_into(&mut told);
+            } else if line.chars().count() + told.chars().count() <= TOLD {
+                told = format!("{line} | {told}");
+            } else {
+                break;
+            }
+        }
+        told
+    }
+
+    /// Forgets what has been read so far.
+    pub fn forget(&self) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clear();
     }
 }
 
@@ -79,6 +91,6 @@ mod tests {
         drop(to);
         let text = tail.text(true);
         assert!(text.ends_with("line 99998 | line 99999"), "{text}");
-        assert_eq!(text.split(" | ").count(), LINES);
+        assert!(text.chars().count() <= TOLD, "{text}");
     }
 }

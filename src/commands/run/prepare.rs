@@ -134,6 +134,11 @@ pub(super) fn prepare(
         .factory
         .check_species(&species)
         .map_err(|e| Error::failure(format!("{}: {e}", config.input.display())))?;
+    if !standing.pending.is_empty() {
+        let name = config.calculator.name;
+        let tried = config.factory.try_out();
+        tried.map_err(|why| Error::failure(format!("calculator {name}: {why}")))?;
+    }
     let journal = (poison::identity_number(&identity), tallies.clone());
     let mut attributes = identity;
     if created {

@@ -1,0 +1,227 @@
+//! The user's Python: a process for each worker that evaluates what the worker sends, in the user's own environment.
+//!
+//! The Python side is one file ([`CHILD`], `child.py`), which travels in this program and is written into the scratch folder
+//! of each process. It needs `NumPy` and nothing else. Frames and results travel as their bits.
+//!
+//! The process starts where the job was started, so that modules, files and models are found there, and goes into its
+//! scratch folder before the first frame: what calculators write is written there, and gone with it.
+
+mod devices;
+mod wire;
+
+use std::ffi::OsString;
+use std::io::{BufReader, BufWriter, ErrorKind, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::{ChildStdin, ChildStdout};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::adapters::program::{self, Order, Program, Timed, is_late};
+use crate::domain::calculator::{Failure, Results};
+
+pub use wire::Request;
+
+/// What the process runs.
+pub const CHILD: &str = include_str!("child.py");
+/// Environment variable that names another interpreter than `python3`.
+pub const VARIABLE: &str = "FRAMEWISE_PYTHON";
+/// How long the process may take to be ready: importing a large package from a slow file system takes minutes.
+const START: Duration = Duration::from_mins(15);
+/// No text is longer; what comes with more is not of ours.
+const LONGEST_TEXT: u32 = 1 << 20;
+
+/// What the process is to be.
+#[derive(Clone, Debug, Serialize)]
+pub struct Setup {
+    /// What is made of the target: a calculator.
+    pub role: &'static str,
+    /// `module:name` or `file.py:name`.
+    pub target: String,
+    /// What the target is called with: Python literals or text.
+    pub keywords: std::collections::BTreeMap<String, String>,
+    /// The target is called anew for each frame.
+    pub fresh: bool,
+}
+
+#[derive(Serialize)]
+struct Hello<'a> {
+    #[serde(flatten)]
+    setup: &'a Setup,
+    scratch: &'a std::path::Path,
+}
+
+/// What the process says when it is ready.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Found {
+    error: Option<String>,
+    /// Version of Python.
+    pub python: String,
+    /// The interpreter.
+    pub executable: String,
+    /// Version of what it evaluates with.
+    pub version: String,
+    /// Whether many frames can be evaluated by one call.
+    pub batch: bool,
+}
+
+/// The interpreter: what [`VARIABLE`] names, else `python3` of the path.
+pub fn interpreter() -> Result<PathBuf, String> {
+    let named = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
+    let name = named.clone().unwrap_or_else(|| OsString::from("python3"));
+    program::find(&name).ok_or_else(|| match named {
+        Some(name) => format!(
+            "{VARIABLE}={} is no program that can be run",
+            name.display()
+        ),
+        None => format!(
+            "python3 is not in the path: activate the environment that has your packages, or name its python in {VARIABLE}"
+        ),
+    })
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub enum Mishap {
+    /// This frame or row has no results, and the process is well.
+    Failure(Failure),
+    /// The process is gone, or of no use any more; why.
+    Process(String),
+}
+
+/// A running process.
+#[derive(Debug)]
+pub struct Session {
+    program: Program,
+    requests: BufWriter<Timed<ChildStdin>>,
+    answers: BufReader<Timed<ChildStdout>>,
+    /// What is to be done now has to be done within this.
+    limit: Option<Duration>,
+    /// What it said of itself.
+    pub found: Found,
+}
+
+impl Session {
+    /// Starts a process and waits until it is ready.
+    pub fn start(setup: &Setup) -> Result<Self, String> {
+        let interpreter = interpreter()?;
+        let io = |e: std::io::Error| format!("cannot start {}: {e}", interpreter.display());
+        let scratch = program::scratch().map_err(io)?;
+        let folder = scratch.path().to_owned();
+        let child = folder.join("framewise_child.py");
+        std::fs::write(&child, CHILD).map_err(io)?;
+        let order = Order {
+            words: vec![interpreter.clone().into(), child.into()],
+            variables: devices::variables(),
+            stays: true,
+            talks: true,
+        };
+        let mut program = Program::start(&order, Some(scratch)).map_err(io)?;
+        let (Some(input), Some(output)) = (program.input.take(), program.output.take()) else {
+            return Err("no pipes to the process".into());
+        };
+        let mut session = Self {
+            program,
+            requests: BufWriter::with_capacity(1 << 16, input),
+            answers: BufReader::with_capacity(1 << 16, output),
+            limit: None,
+            found: Found::default(),
+        };
+        let hello = Hello {
+            setup,
+            scratch: &folder,
+        };
+        session.within(Some(START));
+        session.found = match session.greet(&hello) {
+            Ok(found) => found,
+            Err(e) => return Err(format!("{}: {}", interpreter.display(), session.lost(&e))),
+        };
+        match session.found.error.take() {
+            Some(why) => Err(format!("{why} (in {})", interpreter.display())),
+            None => Ok(session),
+        }
+    }
+
+    fn greet(&mut self, hello: &Hello<'_>) -> std::io::Result<Found> {
+        let text = serde_json::to_string(hello)?;
+        self.requests
+            .write_all(&(text.len() as u32).to_le_bytes())?;
+        self.requests.write_all(text.as_bytes())?;
+        self.requests.flush()?;
+        let text = self.read_text()?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// What follows has to be done within `limit`.
+    fn within(&mut self, limit: Option<Duration>) {
+        self.limit = limit;
+        self.requests.get_mut().within(limit);
+        self.answers.get_mut().within(limit);
+    }
+
+    /// Sends a request that is to be answered within `limit`.
+    pub fn send(&mut self, request: &Request, limit: Option<Duration>) -> Result<(), Mishap> {
+        self.within(limit);
+        self.program.forget();
+        let sent = request.write(&mut self.requests);
+        let sent = sent.and_then(|()| self.requests.flush());
+        sent.map_err(|e| Mishap::Process(self.lost(&e)))
+    }
+
+    /// Receives the results of the next frame that was sent.
+    pub fn receive_frame(&mut self, results: &mut Results<'_>) -> Result<(), Mishap> {
+        match self.frame(results) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(failure)) => Err(Mishap::Failure(failure)),
+            Err(e) => Err(Mishap::Process(self.lost(&e))),
+        }
+    }
+
+    fn frame(&mut self, results: &mut Results<'_>) -> std::io::Result<Result<(), Failure>> {
+        if let Some(failure) = self.status()? {
+            return Ok(Err(failure));
+        }
+        wire::read_numbers(&mut self.answers, std::slice::from_mut(results.energy))?;
+        wire::read_numbers(&mut self.answers, results.stress.as_flattened_mut())?;
+        wire::read_numbers(&mut self.answers, results.forces.as_flattened_mut())?;
+        Ok(Ok(()))
+    }
+
+    /// The beginning of every answer: why there are no results, if there are none.
+    fn status(&mut self) -> std::io::Result<Option<Failure>> {
+        let mut status = [0];
+        self.answers.read_exact(&mut status)?;
+        let text = self.read_text()?;
+        match status {
+            [0] => Ok(None),
+            [2] => Ok(Some(Failure::NotConverged(text))),
+            [3] => Ok(Some(Failure::Failed(text))),
+            _ => Err(wire::strange()),
+        }
+    }
+
+    fn read_text(&mut self) -> std::io::Result<String> {
+        let mut length = [0; 4];
+        self.answers.read_exact(&mut length)?;
+        let length = u32::from_le_bytes(length);
+        if length > LONGEST_TEXT {
+            return Err(wire::strange());
+        }
+        let mut text = vec![0; length as usize];
+        self.answers.read_exact(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Why there is no answer, in words. The process is of no use any more.
+    fn lost(&mut self, error: &std::io::Error) -> String {
+        if is_late(error) {
+            let seconds = self.limit.unwrap_or_default().as_secs_f64();
+            return format!("took longer than {seconds} s{}", self.program.said());
+        }
+        if error.kind() == ErrorKind::InvalidData {
+            return format!("the Python process talks nonsense{}", self.program.said());
+        }
+        format!("the Python process {}", self.program.farewell())
+    }
+}
