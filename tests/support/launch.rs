@@ -423,7 +423,8 @@ fn with_descendants(pid: Pid) -> Vec<Pid> {
 /// The process of an engine under `--isolate`: no rank.
 fn is_engine(pid: Pid) -> bool {
     let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
-    line.split(|byte| *byte == 0).nth(1) == Some(b"evaluate")
+    let verb = line.split(|byte| *byte == 0).nth(1);
+    verb == Some(b"evaluate") || verb == Some(b"keep")
 }
 
 fn rank_of(pid: Pid) -> usize {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ use super::{END, SCRATCH_PREFIX, ffi};
 
 /// How long the killed may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the removal of a folder is tried.
+const REMOVALS: u32 = 20;
 /// Exit code of a program that cannot be started, as shells have it.
 const NOT_FOUND: u8 = 127;
 
@@ -23,12 +26,19 @@ pub fn keep(parent: u32, scratch: Option<&Path>, stay: bool, words: &[OsString])
         Ok(code) => code,
         Err(error) => {
             let name = words.first().map(|w| w.to_string_lossy());
-            eprintln!("{}: {error}", name.unwrap_or_default());
+            // Nobody may be there to read it.
+            let _ = writeln!(std::io::stderr(), "{}: {error}", name.unwrap_or_default());
             NOT_FOUND
         }
     };
     if let Some(folder) = scratch.filter(|f| is_scratch(f)) {
-        let _ = std::fs::remove_dir_all(folder);
+        // The worker may be at it, too.
+        for _ in 0..REMOVALS {
+            if std::fs::remove_dir_all(folder).is_ok() || !folder.exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
     ExitCode::from(code)
 }

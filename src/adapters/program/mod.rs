@@ -18,10 +18,12 @@ pub mod keeper;
 mod tail;
 mod timed;
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -74,9 +76,49 @@ pub struct Order {
     pub talks: bool,
 }
 
-/// A scratch folder for one program, under `TMPDIR`; gone when it is dropped.
-pub fn scratch() -> std::io::Result<TempDir> {
-    tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir()
+/// Scratch folders of programs that have not been dropped; `None` when there shall be no more.
+static IN_USE: Mutex<Option<BTreeSet<PathBuf>>> = Mutex::new(Some(BTreeSet::new()));
+
+fn in_use() -> MutexGuard<'static, Option<BTreeSet<PathBuf>>> {
+    IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A folder for one program, under `TMPDIR`; gone when it is dropped.
+#[derive(Debug)]
+pub struct Scratch(TempDir);
+
+impl Scratch {
+    /// A new one.
+    pub fn new() -> std::io::Result<Self> {
+        let mut in_use = in_use();
+        let Some(in_use) = in_use.as_mut() else {
+            return Err(std::io::Error::other("the job is ending"));
+        };
+        let folder = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir()?;
+        in_use.insert(folder.path().to_owned());
+        Ok(Self(folder))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        in_use()
+            .as_mut()
+            .map(|folders| folders.remove(self.0.path()));
+    }
+}
+
+/// Removes the folders of programs whose workers this process does not wait for, and lets none begin: it is about to end.
+/// A keeper that lives does so, too, but one may have been killed while it started.
+pub fn tidy() {
+    for folder in in_use().take().into_iter().flatten() {
+        let _ = std::fs::remove_dir_all(folder);
+    }
 }
 
 /// A running program. Dropping it ends it, and all that it has started, and removes its folder.
@@ -88,12 +130,12 @@ pub struct Program {
     /// Where answers come from, if it talks.
     pub output: Option<Timed<ChildStdout>>,
     tail: Tail,
-    _scratch: Option<TempDir>,
+    _scratch: Option<Scratch>,
 }
 
 impl Program {
     /// Starts `order`. Where it has a scratch folder it works there, unless it stays.
-    pub fn start(order: &Order, scratch: Option<TempDir>) -> std::io::Result<Self> {
+    pub fn start(order: &Order, scratch: Option<Scratch>) -> std::io::Result<Self> {
         let (prints, print) = std::io::pipe()?;
         // This executable, also when its file has been replaced meanwhile, as an update does.
         let mut command = environment::command("/proc/self/exe");
@@ -202,7 +244,7 @@ pub fn in_words(status: ExitStatus) -> String {
 }
 
 /// Where the program of this name would be found: itself where it has a slash, else the first one in the path.
-pub fn find(name: &OsStr) -> Option<std::path::PathBuf> {
+pub fn find(name: &OsStr) -> Option<PathBuf> {
     let runs = |path: &Path| {
         rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file()
     };

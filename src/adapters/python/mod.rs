@@ -11,13 +11,13 @@ mod wire;
 
 use std::ffi::OsString;
 use std::io::{BufReader, BufWriter, ErrorKind, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::adapters::program::{self, Order, Program, Timed, is_late};
+use crate::adapters::program::{self, Order, Program, Scratch, Timed, is_late};
 use crate::domain::calculator::{Failure, Results};
 
 pub use wire::Request;
@@ -28,6 +28,8 @@ pub const CHILD: &str = include_str!("child.py");
 pub const VARIABLE: &str = "FRAMEWISE_PYTHON";
 /// How long the process may take to be ready: importing a large package from a slow file system takes minutes.
 const START: Duration = Duration::from_mins(15);
+/// How often a process that dies on the way is started.
+const ATTEMPTS: u32 = 2;
 /// No text is longer; what comes with more is not of ours.
 const LONGEST_TEXT: u32 = 1 << 20;
 
@@ -48,7 +50,7 @@ pub struct Setup {
 struct Hello<'a> {
     #[serde(flatten)]
     setup: &'a Setup,
-    scratch: &'a std::path::Path,
+    scratch: &'a Path,
 }
 
 /// What the process says when it is ready.
@@ -103,23 +105,42 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts a process and waits until it is ready.
+    /// Starts a process and waits until it is ready. One that dies on the way is tried again.
     pub fn start(setup: &Setup) -> Result<Self, String> {
         let interpreter = interpreter()?;
-        let io = |e: std::io::Error| format!("cannot start {}: {e}", interpreter.display());
-        let scratch = program::scratch().map_err(io)?;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match Self::attempt(setup, &interpreter) {
+                Ok(session) => return Ok(session),
+                Err(Mishap::Process(why)) if attempts < ATTEMPTS => {
+                    tracing::debug!("{}: {why}; once more", interpreter.display());
+                }
+                Err(Mishap::Process(why)) => {
+                    return Err(format!("{}: {why}", interpreter.display()));
+                }
+                Err(Mishap::Failure(Failure::Failed(why) | Failure::NotConverged(why))) => {
+                    return Err(format!("{why} (in {})", interpreter.display()));
+                }
+            }
+        }
+    }
+
+    fn attempt(setup: &Setup, interpreter: &Path) -> Result<Self, Mishap> {
+        let io = |e: std::io::Error| Mishap::Process(format!("cannot be started: {e}"));
+        let scratch = Scratch::new().map_err(io)?;
         let folder = scratch.path().to_owned();
         let child = folder.join("framewise_child.py");
         std::fs::write(&child, CHILD).map_err(io)?;
         let order = Order {
-            words: vec![interpreter.clone().into(), child.into()],
+            words: vec![interpreter.into(), child.into()],
             variables: devices::variables(),
             stays: true,
             talks: true,
         };
         let mut program = Program::start(&order, Some(scratch)).map_err(io)?;
         let (Some(input), Some(output)) = (program.input.take(), program.output.take()) else {
-            return Err("no pipes to the process".into());
+            return Err(Mishap::Process("has no pipes".into()));
         };
         let mut session = Self {
             program,
@@ -133,12 +154,11 @@ impl Session {
             scratch: &folder,
         };
         session.within(Some(START));
-        session.found = match session.greet(&hello) {
-            Ok(found) => found,
-            Err(e) => return Err(format!("{}: {}", interpreter.display(), session.lost(&e))),
-        };
+        session.found = session
+            .greet(&hello)
+            .map_err(|e| Mishap::Process(session.lost(&e)))?;
         match session.found.error.take() {
-            Some(why) => Err(format!("{why} (in {})", interpreter.display())),
+            Some(why) => Err(Mishap::Failure(Failure::Failed(why))),
             None => Ok(session),
         }
     }

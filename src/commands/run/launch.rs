@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 
 use crate::adapters::hdf5::ffi::open_objects;
 use crate::adapters::mpi::{self, MpiRanks, World, launcher};
+use crate::adapters::program;
 use crate::adapters::signals::Signals;
 use crate::commands::cli::Talk;
 use crate::commands::{logging, say};
@@ -29,6 +30,7 @@ pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let outcome = run(args, talk, &world, signals, started);
+    program::tidy();
     meet(&mut world.ranks(), outcome.as_ref().err());
     match &outcome {
         Err(error) if error.kind == Kind::Abandoned || open_objects() > 0 => leave(error),
