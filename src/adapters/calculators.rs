@@ -13,6 +13,7 @@ pub fn all() -> Vec<&'static CalculatorKind> {
         #[cfg(feature = "xtb")]
         &super::xtb::KIND,
         &super::ase::KIND,
+        &super::plugin::KIND,
     ]
 }
 

@@ -21,6 +21,7 @@ pub mod machine;
 pub mod measure;
 pub mod mpi;
 pub mod owner;
+pub mod plugin;
 pub mod program;
 pub mod python;
 pub mod share;

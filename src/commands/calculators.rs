@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::adapters::calculators::{all, find};
+use crate::adapters::plugin::HEADER;
 use crate::domain::calculator::{Availability, CalculatorKind};
 use crate::domain::error::Result;
 use crate::domain::parameters::{ParameterSpec, ParameterType};
@@ -27,10 +28,18 @@ pub struct CalculatorsArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    /// Print the C header of plug-ins
+    #[arg(long, conflicts_with = "json")]
+    pub header: bool,
 }
 
 /// Runs the verb.
 pub fn execute(args: &CalculatorsArgs) -> Result<ExitCode> {
+    if args.header {
+        print(HEADER.trim_end())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let kinds = match &args.name {
         Some(name) => vec![find(name)?],
         None => all(),
