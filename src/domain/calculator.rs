@@ -38,13 +38,15 @@ pub struct Results<'a> {
     pub stress: &'a mut [[f64; 3]; 3],
 }
 
-/// Why one frame has no results. It costs that frame alone.
+/// Why a frame has no results. It costs that frame alone, unless no frame can have any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The self-consistent field did not converge: status 2.
     NotConverged(String),
     /// Anything else: status 3.
     Failed(String),
+    /// The calculator cannot compute at all, as it turned out only now: the job ends with an error.
+    Unavailable(String),
 }
 
 /// Evaluates frames. Built on the worker thread that owns it for life, so it need not be `Send`.
@@ -84,6 +86,12 @@ pub trait Factory: Send + Sync {
     fn size_of(&self, species: u8) -> u8 {
         let _ = species;
         1
+    }
+
+    /// How much longer than [`Conditions::frame_timeout`] a frame may be in hand where the calculator keeps it itself:
+    /// to start what computes it.
+    fn leeway(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Complains about species this calculator cannot treat, before anything is computed or created.

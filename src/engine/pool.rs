@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -47,6 +47,7 @@ pub struct Pool {
     events: Receiver<Event>,
     events_end: Sender<Event>,
     views: Vec<Arc<View>>,
+    threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     origin: Instant,
     in_hand: BTreeMap<u64, InHand>,
@@ -75,6 +76,7 @@ impl Pool {
             events,
             events_end,
             views: Vec::new(),
+            threads: Vec::new(),
             stop: Arc::default(),
             origin: Instant::now(),
             in_hand: BTreeMap::new(),
@@ -83,14 +85,15 @@ impl Pool {
             next_number: 0,
         };
         for number in 0..threads {
-            let view = pool.spawn(number)?;
+            let (view, thread) = pool.spawn(number)?;
             pool.views.push(view);
+            pool.threads.push(thread);
         }
         Ok(pool)
     }
 
     /// Starts worker `number`.
-    fn spawn(&self, number: usize) -> Result<Arc<View>> {
+    fn spawn(&self, number: usize) -> Result<(Arc<View>, JoinHandle<()>)> {
         let view = Arc::<View>::default();
         let worker = Worker {
             factory: Arc::clone(&self.factory),
@@ -103,17 +106,17 @@ impl Pool {
             stop: Arc::clone(&self.stop),
             origin: self.origin,
         };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("worker-{number}"))
             .stack_size(STACK_BYTES)
             .spawn(move || worker.work())
             .map_err(|e| Error::failure(format!("cannot start a worker thread: {e}")))?;
-        Ok(view)
+        Ok((view, thread))
     }
 
     /// Number of workers.
     pub fn threads(&self) -> usize {
-        self.views.len()
+        self.threads.len()
     }
 
     /// Batches handed out and not yet back.
@@ -270,6 +273,17 @@ impl Pool {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    /// Sends the workers home and waits until they have left, with all that their calculators have started, but no
+    /// longer than `patience`.
+    pub fn dismiss(mut self, patience: Duration) {
+        self.stop();
+        self.jobs = None;
+        let end = Instant::now() + patience;
+        while !self.threads.iter().all(JoinHandle::is_finished) && Instant::now() < end {
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+
     /// Gives up every worker that has had one frame in hand for longer than `limit` and starts another in its
     /// place. The thread itself cannot be killed; it leaves when its frame ends.
     pub fn give_up_overdue(&mut self, limit: Duration) -> Result<Vec<Overdue>> {
@@ -300,7 +314,7 @@ impl Pool {
                 others: FrameSet::clone(&others),
             }));
             // The replacement has not begun.
-            self.views[slot] = self.spawn(slot)?;
+            (self.views[slot], self.threads[slot]) = self.spawn(slot)?;
         }
         Ok(overdue)
     }

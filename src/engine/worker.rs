@@ -108,6 +108,9 @@ impl Worker {
                     Some(Mishap::Frame(Failure::NotConverged(why))) => {
                         batch.push_failure(Status::NotConverged, 0.0, why);
                     }
+                    Some(Mishap::Frame(Failure::Unavailable(why))) => {
+                        return drop(self.events.send(Event::Broken(why)));
+                    }
                     Some(Mishap::Frame(Failure::Failed(why)) | Mishap::Panic(why)) => {
                         batch.push_failure(Status::Failed, 0.0, why);
                     }

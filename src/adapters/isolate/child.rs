@@ -59,7 +59,7 @@ fn talk(frames: File, answers: File) -> io::Result<()> {
         let answer = match guarded(|| calculator.evaluate(&frame, &mut results)) {
             Ok(Ok(())) => Answer::Done,
             Ok(Err(Failure::NotConverged(why))) => Answer::NotConverged(why),
-            Ok(Err(Failure::Failed(why))) => Answer::Failed(why),
+            Ok(Err(Failure::Failed(why) | Failure::Unavailable(why))) => Answer::Failed(why),
             Err(panic) => {
                 // A calculator that panicked may be in any state.
                 calculator = build(factory.as_ref()).map_err(io::Error::other)?;

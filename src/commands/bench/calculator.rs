@@ -266,7 +266,10 @@ fn one_thread(
         std::hint::black_box((energy, stress));
         let why = match evaluated {
             Ok(Ok(())) => None,
-            Ok(Err(Failure::Failed(why) | Failure::NotConverged(why))) | Err(why) => Some(why),
+            Ok(Err(
+                Failure::Failed(why) | Failure::NotConverged(why) | Failure::Unavailable(why),
+            ))
+            | Err(why) => Some(why),
         };
         if let Some(why) = why {
             let frame = frames.indices[next];

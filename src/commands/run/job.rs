@@ -303,7 +303,7 @@ fn compute(
         // when even that takes long.
         frame_timeout: config.frame_timeout.map(|limit| {
             if config.keeps_time() {
-                limit + ISOLATED
+                limit + ISOLATED + config.factory.leeway()
             } else {
                 limit
             }

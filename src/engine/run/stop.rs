@@ -13,6 +13,9 @@ use super::Coordinator;
 /// Batch systems send SIGKILL so long after their first signal (SLURM's default `KillWait`).
 const KILL_WAIT: Duration = Duration::from_secs(30);
 
+/// How long workers may take to leave when all is done: other programs have to be told, and to end.
+const DISMISSAL: Duration = Duration::from_secs(3);
+
 impl Coordinator<'_> {
     /// Whether this rank alone has failures enough to end the job: they are counted at a commit.
     pub(super) fn fails_too_often(&self) -> bool {
@@ -129,6 +132,9 @@ impl Coordinator<'_> {
         let done = all && (self.complete || !self.desk.settings.shared);
         let ending = if done { Ending::Done } else { Ending::Stopped };
         self.record_end(ending)?;
+        if let Some(pool) = self.desk.pool.take() {
+            pool.dismiss(DISMISSAL);
+        }
         let ranks = self.ranks.gather(&self.desk.summary.to_row());
         Ok(Summary {
             ending,
