@@ -420,7 +420,7 @@ fn with_descendants(pid: Pid) -> Vec<Pid> {
     family
 }
 
-/// The process of an engine under `--isolate`: no rank.
+/// The process of an engine under `--isolate`, or of the keeper of another program: no rank.
 fn is_engine(pid: Pid) -> bool {
     let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
     let verb = line.split(|byte| *byte == 0).nth(1);

@@ -26,15 +26,8 @@ pub struct Labelled<'a> {
 /// Writes one frame.
 pub fn write_frame(out: &mut impl Write, labelled: &Labelled<'_>) -> io::Result<()> {
     let Labelled { frame, forces, .. } = labelled;
-    let cell = frame.cell;
-    writeln!(out, "{}", frame.len())?;
-    if cell.vectors.iter().flatten().any(|x| *x != 0.0) {
-        write!(out, "Lattice=\"")?;
-        write_numbers(out, cell.vectors.as_flattened())?;
-        write!(out, "\" ")?;
-    }
-    let letter = |p: bool| if p { 'T' } else { 'F' };
-    let [a, b, c] = cell.periodic.map(letter);
+    let [a, b, c] = periodic(frame);
+    write_head(out, frame)?;
     write!(
         out,
         "Properties=species:S:1:pos:R:3:forces:R:3 energy={:?}",
@@ -56,6 +49,35 @@ pub fn write_frame(out: &mut impl Write, labelled: &Labelled<'_>) -> io::Result<
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// Writes one frame of which nothing is known but its geometry.
+pub fn write_geometry(out: &mut impl Write, frame: &Frame<'_>) -> io::Result<()> {
+    let [a, b, c] = periodic(frame);
+    write_head(out, frame)?;
+    writeln!(out, "Properties=species:S:1:pos:R:3 pbc=\"{a} {b} {c}\"")?;
+    for (z, r) in frame.species.iter().zip(frame.positions) {
+        write!(out, "{} ", symbol(*z))?;
+        write_numbers(out, r)?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// The number of atoms and the cell.
+fn write_head(out: &mut impl Write, frame: &Frame<'_>) -> io::Result<()> {
+    let vectors = frame.cell.vectors.as_flattened();
+    writeln!(out, "{}", frame.len())?;
+    if vectors.iter().any(|x| *x != 0.0) {
+        write!(out, "Lattice=\"")?;
+        write_numbers(out, vectors)?;
+        write!(out, "\" ")?;
+    }
+    Ok(())
+}
+
+fn periodic(frame: &Frame<'_>) -> [char; 3] {
+    frame.cell.periodic.map(|p| if p { 'T' } else { 'F' })
 }
 
 fn write_numbers(out: &mut impl Write, numbers: &[f64]) -> io::Result<()> {

@@ -32,6 +32,7 @@ pub fn keep(parent: u32, scratch: Option<&Path>, stay: bool, words: &[OsString])
         }
     };
     if let Some(folder) = scratch.filter(|f| is_scratch(f)) {
+        remove_link_into(folder);
         // The worker may be at it, too.
         for _ in 0..REMOVALS {
             if std::fs::remove_dir_all(folder).is_ok() || !folder.exists() {
@@ -47,6 +48,14 @@ fn is_scratch(folder: &Path) -> bool {
     folder
         .file_name()
         .is_some_and(|name| name.to_string_lossy().starts_with(SCRATCH_PREFIX))
+}
+
+/// The link of that name may be somebody else's.
+fn remove_link_into(folder: &Path) {
+    let link = super::link_to(folder);
+    if std::fs::read_link(&link).is_ok_and(|target| target.starts_with(folder)) {
+        let _ = std::fs::remove_file(&link);
+    }
 }
 
 fn run(parent: u32, words: &[OsString], work: Option<&Path>) -> std::io::Result<u8> {

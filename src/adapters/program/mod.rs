@@ -9,7 +9,7 @@
 //! | the program | nothing: the keeper ends its offspring and removes the folder |
 //! | the worker or its rank | nothing: the kernel tells the keeper |
 //! | the keeper | the program's own offspring and the folder, until the worker drops the [`Program`] |
-//! | keeper and rank, by one SIGKILL to all of them | the folder |
+//! | keeper and rank, by one SIGKILL to all of them | the folder, and the link to a socket in it |
 //!
 //! What a program prints is kept as a tail of a few kilobytes, for the reason of a frame that it takes down.
 
@@ -43,6 +43,8 @@ pub const VERB: &str = "keep";
 const END: Signal = Signal::POWER;
 /// Beginning of the names of scratch folders; a keeper removes no other.
 pub const SCRATCH_PREFIX: &str = "framewise-";
+/// Beginning of the paths where clients of i-PI look for UNIX sockets.
+pub const SOCKET_PREFIX: &str = "/tmp/ipi_";
 /// Variables by which an MPI library or a launcher would take a program for a rank.
 const LAUNCHERS: [&str; 12] = [
     "OMPI_", "PMIX_", "PMI_", "PRTE_", "OPAL_", "ORTE_", "HYDRA_", "HYDI_", "MPI_", "MPIR_",
@@ -119,6 +121,14 @@ pub fn tidy() {
     for folder in in_use().take().into_iter().flatten() {
         let _ = std::fs::remove_dir_all(folder);
     }
+}
+
+/// The path at which a program finds a socket that is in its scratch folder: a symbolic link, which the keeper removes
+/// with the folder.
+pub fn link_to(scratch: &Path) -> PathBuf {
+    let mut path = OsString::from(SOCKET_PREFIX);
+    path.push(scratch.file_name().unwrap_or_default());
+    path.into()
 }
 
 /// A running program. Dropping it ends it, and all that it has started, and removes its folder.
