@@ -23,6 +23,7 @@ mpich|libhdf5-mpich-dev|-|parallel HDF5 on it; Open MPI's stays the default
 test|hdf5-tools|h5dump|h5dump reads the results
 test|strace|strace|strace makes writes of a run fail
 test|python3-venv|-|Python environment in which h5py and ASE read the results
+test|lammps|lmp|LAMMPS, a client of the ipi calculator
 compare|lammps|lmp|LAMMPS, whose rerun framewise is measured against
 compare|python3-h5py-mpi|-|h5py over MPI: the scripts framewise is measured against
 compare|python3-mpi4py|-|MPI for those scripts

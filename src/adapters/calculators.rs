@@ -14,6 +14,7 @@ pub fn all() -> Vec<&'static CalculatorKind> {
         &super::xtb::KIND,
         &super::ase::KIND,
         &super::plugin::KIND,
+        &super::ipi::KIND,
     ]
 }
 

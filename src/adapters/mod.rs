@@ -14,6 +14,7 @@ pub mod extxyz;
 pub mod file_system;
 pub mod guard;
 pub mod hdf5;
+pub mod ipi;
 pub mod isolate;
 pub mod journal;
 pub mod lock;

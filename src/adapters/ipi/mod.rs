@@ -1,0 +1,290 @@
+//! `ipi`: any program that speaks the socket protocol of i-PI, as its server.
+//!
+//! Each worker has clients of its own, one for each list of species: the protocol does not tell them. They are started
+//! for a frame, work in a scratch folder ([`program`](super::program)) and are asked for the frames that come after.
+//! What goes wrong with one costs the frame that it was asked for; the next frame gets another one. Where none has ever
+//! come up, the job ends: there is something wrong with the command.
+
+mod client;
+mod extra;
+mod parameters;
+mod place;
+mod protocol;
+mod room;
+mod template;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::adapters::mpi::launcher::promised_rank;
+use crate::domain::calculator::{Calculator, Factory, Failure, Results};
+use crate::domain::elements::symbol;
+use crate::domain::frame::{Frame, all_finite};
+
+use client::Client;
+use extra::Extras;
+use place::Place;
+use protocol::{Answer, Question, Trouble};
+use room::{Room, View};
+
+pub use parameters::KIND;
+
+/// How often a client that dies at its start is started, and how long to wait meanwhile.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What kind of socket clients use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Unix,
+    Inet,
+}
+
+/// Whether the virial of clients is a stress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Virial {
+    /// Unless it is zero throughout: what clients send that compute none.
+    Auto,
+    Always,
+    Never,
+}
+
+/// All that clients of a job have in common.
+#[derive(Debug)]
+struct Engine {
+    mode: Mode,
+    /// The words that start a client; without them others do, who connect to `address`.
+    command: Option<Vec<String>>,
+    address: Option<String>,
+    /// Where the job was started.
+    here: PathBuf,
+    /// Files that each client finds in its folder, by name.
+    files: Vec<(String, Vec<u8>)>,
+    start_timeout: Duration,
+    frame_timeout: Option<Duration>,
+    /// Clients that a worker keeps.
+    clients: usize,
+    /// Each frame gets a new client.
+    fresh: bool,
+    view: View,
+    virial: Virial,
+    /// Bohr in Å and Hartree in eV, as the clients have them.
+    bohr: f64,
+    hartree: f64,
+    extra: Option<PathBuf>,
+    /// Some client has come up.
+    proven: AtomicBool,
+    /// Where clients that others start connect, to any worker of this process.
+    door: Mutex<Option<Arc<Place>>>,
+}
+
+impl Engine {
+    /// Where clients that others start connect. Rank r takes the r-th port after the one given, or `NAME-r`.
+    fn open_door(&self) -> Result<Arc<Place>, String> {
+        let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = &*door {
+            return Ok(Arc::clone(place));
+        }
+        let address = self.address.as_deref().unwrap_or_default();
+        let rank = promised_rank().unwrap_or(0);
+        let opened = match self.mode {
+            Mode::Unix if rank == 0 => Place::named(address),
+            Mode::Unix => Place::named(&format!("{address}-{rank}")),
+            Mode::Inet => place::host_and_port(address).and_then(|(host, port)| {
+                let port = usize::from(port) + rank;
+                let port = u16::try_from(port).map_err(std::io::Error::other)?;
+                Place::port(&host, port)
+            }),
+        };
+        let place = opened.map_err(|e| format!("cannot listen at {address} (rank {rank}): {e}"))?;
+        tracing::info!("rank {rank} awaits clients of i-PI at {}", place.name);
+        Ok(Arc::clone(door.insert(Arc::new(place))))
+    }
+}
+
+struct Clients(Arc<Engine>);
+
+impl Factory for Clients {
+    fn build(&self) -> Result<Box<dyn Calculator>, String> {
+        let engine = Arc::clone(&self.0);
+        if engine.address.is_some() {
+            engine.open_door()?;
+        }
+        let extras = engine.extra.as_deref().map(Extras::begin).transpose()?;
+        Ok(Box::new(Ipi {
+            clients: Vec::with_capacity(engine.clients),
+            engine,
+            room: Room::default(),
+            positions: Vec::new(),
+            refused: Vec::new(),
+            extras,
+        }))
+    }
+
+    fn check_species(&self, species: &[u8]) -> Result<(), String> {
+        match species.iter().find(|z| symbol(**z) == "?") {
+            None => Ok(()),
+            Some(z) => Err(format!("no element has the atomic number {z}")),
+        }
+    }
+
+    fn leeway(&self) -> Duration {
+        // A client that does not answer is replaced before the frame is given to it.
+        self.0.start_timeout + self.0.frame_timeout.unwrap_or_default()
+    }
+}
+
+/// The server of one worker.
+struct Ipi {
+    engine: Arc<Engine>,
+    /// The one used last comes last.
+    clients: Vec<Client>,
+    room: Room,
+    /// In Bohr.
+    positions: Vec<[f64; 3]>,
+    /// The species for which no client came up last time.
+    refused: Vec<u8>,
+    extras: Option<Extras>,
+}
+
+impl Calculator for Ipi {
+    fn evaluate(&mut self, frame: &Frame<'_>, results: &mut Results<'_>) -> Result<(), Failure> {
+        let engine = Arc::clone(&self.engine);
+        let placed = self.room.place(&engine.view, frame);
+        placed.map_err(Failure::Failed)?;
+        self.positions.clear();
+        let bohr = |r: &[f64; 3]| r.map(|x| x / engine.bohr);
+        self.positions.extend(self.room.positions.iter().map(bohr));
+        let cell = &self.room.cell;
+        let (vectors, reciprocal) = (
+            cell.vectors.map(|v| bohr(&v)),
+            cell.reciprocal().map(|v| v.map(|x| x * engine.bohr)),
+        );
+        let limit = engine.frame_timeout;
+        let mut client = self.client_for(frame)?;
+        let ask = |client: &mut Client, positions: &[[f64; 3]], forces: &mut [[f64; 3]]| {
+            let question = Question {
+                vectors,
+                reciprocal,
+                positions,
+            };
+            client.ask(&question, forces, limit)
+        };
+        let mut answer = ask(&mut client, &self.positions, results.forces);
+        if matches!(answer, Err(Trouble::Gone(_))) {
+            // It left after the frame before; this one was not told yet.
+            drop(client);
+            client = self.begin(frame)?;
+            answer = ask(&mut client, &self.positions, results.forces);
+        }
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(trouble) => return Err(Failure::Failed(client.explain(trouble, limit))),
+        };
+        if let Err(what) = self.take(&answer, frame, results) {
+            client.distrust();
+            return Err(Failure::Failed(format!("{what}{}", client.said())));
+        }
+        if let Some(extras) = &mut self.extras {
+            let kept = extras.keep(results, client.extra());
+            kept.map_err(Failure::Failed)?;
+        }
+        if !engine.fresh {
+            self.clients.push(client);
+        }
+        Ok(())
+    }
+}
+
+impl Ipi {
+    /// The client that was started for frames like this one, or a new one. It is out of the list while it is asked.
+    fn client_for(&mut self, frame: &Frame<'_>) -> Result<Client, Failure> {
+        let fits = |client: &Client| {
+            client.species == frame.species && client.periodic == frame.cell.periodic
+        };
+        if let Some(at) = self.clients.iter().rposition(fits) {
+            return Ok(self.clients.remove(at));
+        }
+        while self.clients.len() >= self.engine.clients {
+            self.clients.remove(0);
+        }
+        self.begin(frame)
+    }
+
+    fn begin(&mut self, frame: &Frame<'_>) -> Result<Client, Failure> {
+        let engine = &self.engine;
+        let attempts = if self.refused == frame.species {
+            1
+        } else {
+            ATTEMPTS
+        };
+        let begun = Instant::now();
+        let mut reason = String::new();
+        for attempt in 0..attempts {
+            if attempt > 0 {
+                std::thread::sleep(PAUSE);
+            }
+            match Client::begin(engine, frame.species, &self.room) {
+                Ok(client) => {
+                    engine.proven.store(true, Ordering::Relaxed);
+                    self.refused.clear();
+                    return Ok(client);
+                }
+                Err(why) => reason = why,
+            }
+            if begun.elapsed() >= engine.start_timeout {
+                break;
+            }
+        }
+        self.refused.clear();
+        self.refused.extend_from_slice(frame.species);
+        if engine.proven.load(Ordering::Relaxed) {
+            return Err(Failure::Failed(reason));
+        }
+        Err(Failure::Unavailable(reason))
+    }
+
+    /// Takes over an answer: energy, and forces that are there already, in atomic units and the client's system.
+    fn take(
+        &self,
+        answer: &Answer,
+        frame: &Frame<'_>,
+        results: &mut Results<'_>,
+    ) -> Result<(), String> {
+        let Engine { bohr, hartree, .. } = *self.engine;
+        if !answer.energy.is_finite() {
+            return Err(format!("the energy is not finite ({})", answer.energy));
+        }
+        if !all_finite(results.forces.as_flattened()) {
+            let atom = results.forces.iter().position(|f| !all_finite(f));
+            let atom = atom.unwrap_or_default();
+            return Err(format!("the force on atom {atom} is not finite"));
+        }
+        *results.energy = answer.energy * hartree;
+        for force in results.forces.iter_mut() {
+            *force = self.room.vector_back(force.map(|x| x * (hartree / bohr)));
+        }
+        // Of the cell that was given, as every calculator has it.
+        let volume = frame.cell.volume();
+        if !frame.cell.is_periodic() || volume == 0.0 || !self.is_stress(answer) {
+            return Ok(());
+        }
+        let virial = answer.virial.map(|row| row.map(|x| x * hartree));
+        if !all_finite(virial.as_flattened()) {
+            return Err("the virial is not finite".into());
+        }
+        let virial = self.room.matrix_back(virial);
+        *results.stress = virial.map(|row| row.map(|x| -x / volume));
+        Ok(())
+    }
+
+    fn is_stress(&self, answer: &Answer) -> bool {
+        match self.engine.virial {
+            Virial::Always => true,
+            Virial::Never => false,
+            Virial::Auto => answer.virial.as_flattened().iter().any(|x| *x != 0.0),
+        }
+    }
+}
