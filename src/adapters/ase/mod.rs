@@ -186,7 +186,10 @@ impl Ase {
         let limit = self.limit.map(|limit| limit * frames.max(1) as u32);
         let session = match &mut self.session {
             Some(session) => session,
-            none => none.insert(Session::start(&self.setup).map_err(Mishap::Process)?),
+            none => {
+                let started = Session::start(&self.setup);
+                none.insert(started.map_err(|why| Mishap::Failure(Failure::Unavailable(why)))?)
+            }
         };
         session.send(&self.request, limit)?;
         self.due = frames;

@@ -5,9 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
-use crate::adapters::program::{Order, Program, find, is_late, scratch};
+use crate::adapters::program::{Order, Program, Scratch, find, is_late};
 
 use super::place::{LOOPBACK, Place, Stream};
 use super::protocol::{Answer, Conversation, Question, Trouble};
@@ -175,10 +173,10 @@ fn start(
     Ok((program, place))
 }
 
-fn place_for(mode: Mode) -> Result<(TempDir, Place), String> {
+fn place_for(mode: Mode) -> Result<(Scratch, Place), String> {
     let mut reason = String::new();
     for _ in 0..TRIES {
-        let folder = scratch().map_err(|e| format!("cannot make a scratch folder: {e}"))?;
+        let folder = Scratch::new().map_err(|e| format!("cannot make a scratch folder: {e}"))?;
         let place = match mode {
             Mode::Unix => Place::private(folder.path()),
             Mode::Inet => Place::loopback(),

@@ -119,9 +119,9 @@ impl Session {
                 Err(Mishap::Process(why)) => {
                     return Err(format!("{}: {why}", interpreter.display()));
                 }
-                Err(Mishap::Failure(Failure::Failed(why) | Failure::NotConverged(why))) => {
-                    return Err(format!("{why} (in {})", interpreter.display()));
-                }
+                Err(Mishap::Failure(
+                    Failure::Unavailable(why) | Failure::Failed(why) | Failure::NotConverged(why),
+                )) => return Err(format!("{why} (in {})", interpreter.display())),
             }
         }
     }
@@ -158,7 +158,7 @@ impl Session {
             .greet(&hello)
             .map_err(|e| Mishap::Process(session.lost(&e)))?;
         match session.found.error.take() {
-            Some(why) => Err(Mishap::Failure(Failure::Failed(why))),
+            Some(why) => Err(Mishap::Failure(Failure::Unavailable(why))),
             None => Ok(session),
         }
     }
