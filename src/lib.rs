@@ -13,11 +13,21 @@
 //! | [`planning`] | selections, shares, states of frames | nothing outside |
 //! | [`domain`] | frames, units, cells, calculators in pure Rust | nothing outside |
 
+//!
+//! # A program of one's own
+//!
+//! [`run`] is framewise with one more calculator, a [`Kernel`].
+
 pub mod adapters;
 pub mod commands;
 pub mod domain;
 pub mod engine;
 pub mod planning;
+
+pub use commands::library::{Kernel, run};
+pub use domain::calculator::{Failure, Results};
+pub use domain::frame::Frame;
+pub use domain::parameters::{ParameterError, ParameterSpec, ParameterType, Parameters};
 
 /// The examples of the README compile and hold.
 #[cfg(doctest)]

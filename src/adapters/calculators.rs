@@ -1,13 +1,23 @@
 //! The table of calculators: those in pure Rust and those behind foreign engines.
 
+use std::sync::OnceLock;
+
 use crate::domain::calculator::CalculatorKind;
 use crate::domain::calculators as pure;
 use crate::domain::error::{Error, Result};
 use crate::domain::parameters::did_you_mean;
 
-/// Every calculator of this build, in the order people meet them.
+/// What a program that uses this crate brings with it.
+static ADDED: OnceLock<&'static CalculatorKind> = OnceLock::new();
+
+/// One more calculator, of the program that uses this crate. The first one counts.
+pub fn add(kind: &'static CalculatorKind) {
+    let _ = ADDED.set(kind);
+}
+
+/// Every calculator of this program, in the order people meet them.
 pub fn all() -> Vec<&'static CalculatorKind> {
-    vec![
+    let mut known = vec![
         &pure::null::KIND,
         &pure::lennard_jones::KIND,
         #[cfg(feature = "xtb")]
@@ -15,7 +25,9 @@ pub fn all() -> Vec<&'static CalculatorKind> {
         &super::ase::KIND,
         &super::plugin::KIND,
         &super::ipi::KIND,
-    ]
+    ];
+    known.extend(ADDED.get());
+    known
 }
 
 /// The calculator that `NAME` or `NAME:VALUE` asks for; of the latter also the parameter that is given by it.

@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod export;
 pub mod import;
 pub mod keep;
+pub mod library;
 pub mod logging;
 pub mod output;
 pub mod run;

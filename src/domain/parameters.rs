@@ -46,6 +46,20 @@ pub struct ParameterSpec {
     pub help: &'static str,
 }
 
+impl ParameterSpec {
+    /// A number that has to be given.
+    pub const fn number(name: &'static str, unit: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            kind: ParameterType::Float,
+            unit,
+            default: None,
+            per_pair: false,
+            help,
+        }
+    }
+}
+
 /// A parameter that was given wrongly; prints as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterError(pub String);
@@ -121,6 +135,16 @@ impl Parameters {
     /// The value of a number, if given or defaulted. Types were checked by [`parse`](Self::parse).
     pub fn float(&self, name: &str) -> Option<f64> {
         self.values.get(name).and_then(|v| v.parse().ok())
+    }
+
+    /// The value of a number that has to be given.
+    pub fn required(&self, name: &str) -> Result<f64, ParameterError> {
+        let missing = || {
+            ParameterError(format!(
+                "parameter {name} is missing: --param {name}=NUMBER"
+            ))
+        };
+        self.float(name).ok_or_else(missing)
     }
 
     /// The value of a whole number, if given or defaulted.
