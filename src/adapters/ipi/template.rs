@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(check("lmp {socket} {workdir} ${x} {\"a\": 1}"), Ok(()));
         let wrong = check("lmp {sockt}").unwrap_err();
         assert!(
-            wrong.starts_with("unknown placeholder {sockt}; did you mean"),
+            wrong.starts_with("unknown placeholder {sockt} (did you mean"),
             "{wrong}"
         );
     }
