@@ -1,3 +1,5 @@
+//! framewise with one more calculator: every atom hangs on a spring at the origin.
+
 use framewise::{Failure, Frame, Kernel, ParameterError, ParameterSpec, Parameters, Results};
 
 /// Every atom hangs on a spring at the origin: E = k/2 Σ r², F = -k r.
