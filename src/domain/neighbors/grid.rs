@@ -45,6 +45,12 @@ impl Grid {
         self.bins = bins.map(|n| n as usize);
     }
 
+    /// Takes over the bins of another one. Its own rows stay where they are, with their memory.
+    pub fn adopt(&mut self, other: &Self) {
+        self.bins = other.bins;
+        self.width = other.width;
+    }
+
     /// Bins to either side along `axis` that can hold atoms within `distance` of a bin.
     fn reach(&self, axis: usize, distance: f64, periodic: bool) -> isize {
         let most = if periodic {

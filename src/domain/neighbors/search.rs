@@ -179,7 +179,7 @@ impl NeighborSearch {
             let cost = self.trial.cost(atoms, self.cutoff, lattice.periodic);
             if cost < best {
                 best = cost;
-                std::mem::swap(&mut self.grid, &mut self.trial);
+                self.grid.adopt(&self.trial);
             }
         }
         // Planes two cutoffs apart: a pair within the cutoff has |Δs| < 1/2 along every axis, so that no
@@ -280,6 +280,15 @@ impl NeighborSearch {
     /// The reduced cell.
     pub(super) fn lattice(&self) -> &Lattice {
         &self.lattice
+    }
+
+    /// The reduced cell: the shortest vectors of the lattice, completed by unit vectors where open. Wrapped positions
+    /// are those in it.
+    pub fn cell(&self) -> Cell {
+        Cell {
+            vectors: self.lattice.vectors,
+            periodic: self.lattice.periodic,
+        }
     }
 
     /// What the sieve looks at.
