@@ -102,17 +102,17 @@ fn without_heading(page: &str) -> &str {
 
 fn parameters(kind: &CalculatorKind) -> String {
     let rows = kind.parameters.iter().map(|p| {
-        let pair = if p.per_pair {
-            format!("; for one pair of species: {}.Ar-Kr", p.name)
-        } else {
-            String::new()
+        let whom = match (p.per_species, p.per_pair) {
+            (true, _) => format!("; for one species: {}.Na", p.name),
+            (false, true) => format!("; for one pair of species: {}.Ar-Kr", p.name),
+            (false, false) => String::new(),
         };
         vec![
             format!("  {}", p.name),
             type_name(p),
             p.unit.to_owned(),
             p.default.unwrap_or("-").to_owned(),
-            format!("{}{pair}", p.help),
+            format!("{}{whom}", p.help),
         ]
     });
     "\n".to_owned()
@@ -127,10 +127,12 @@ fn type_name(spec: &ParameterSpec) -> String {
     match spec.kind {
         ParameterType::Float => "number".into(),
         ParameterType::PositiveFloat => "number > 0".into(),
+        ParameterType::NonNegativeFloat => "number >= 0".into(),
         ParameterType::Integer => "whole number".into(),
         ParameterType::PositiveInteger => "whole number > 0".into(),
         ParameterType::Choice(words) => words.join("|"),
         ParameterType::Text => "text".into(),
+        ParameterType::File => "file".into(),
     }
 }
 
@@ -139,7 +141,7 @@ fn describe_json(kind: &CalculatorKind) -> serde_json::Value {
     let parameters = kind.parameters.iter().map(|p| {
         json!({
             "name": p.name, "type": type_name(p), "unit": p.unit, "default": p.default,
-            "per_pair": p.per_pair, "help": p.help,
+            "per_pair": p.per_pair, "per_species": p.per_species, "help": p.help,
         })
     });
     json!({

@@ -4,10 +4,13 @@
 //! it once, with suggestions for misspelt names, and the checked set prints as one canonical line that is
 //! stored with the results.
 
+mod text_file;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::elements;
+pub use text_file::TextFile;
 
 /// What a parameter can hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +19,8 @@ pub enum ParameterType {
     Float,
     /// A finite number greater than zero.
     PositiveFloat,
+    /// A finite number, zero or greater.
+    NonNegativeFloat,
     /// A whole number.
     Integer,
     /// A whole number greater than zero.
@@ -24,6 +29,8 @@ pub enum ParameterType {
     Choice(&'static [&'static str]),
     /// Any text.
     Text,
+    /// The path of a text file, which is read at once: what is in it is recorded, not where it was.
+    File,
 }
 
 /// The name of a [`ParameterSpec`] that stands for keywords which are handed on as they are.
@@ -42,6 +49,8 @@ pub struct ParameterSpec {
     pub default: Option<&'static str>,
     /// Whether `NAME.Ar-Kr=VALUE` sets it for a pair of species.
     pub per_pair: bool,
+    /// Whether `NAME.Na=VALUE` sets it for a species.
+    pub per_species: bool,
     /// One line for the user.
     pub help: &'static str,
 }
@@ -78,6 +87,8 @@ pub type Pair = (u8, u8);
 pub struct Parameters {
     values: BTreeMap<&'static str, String>,
     pairs: BTreeMap<(&'static str, Pair), String>,
+    species: BTreeMap<(&'static str, u8), String>,
+    files: BTreeMap<&'static str, TextFile>,
     keywords: BTreeMap<String, String>,
 }
 
@@ -90,8 +101,8 @@ impl Parameters {
     ) -> Result<Self, ParameterError> {
         let mut parameters = Self::default();
         for (name, text) in typed {
-            let (base, pair) = match name.split_once('.') {
-                Some((base, pair)) => (base, Some(pair)),
+            let (base, whom) = match name.split_once('.') {
+                Some((base, whom)) => (base, Some(whom)),
                 None => (name.as_str(), None),
             };
             let Some(spec) = specs.iter().find(|s| s.name == base && base != ANY_NAME) else {
@@ -105,16 +116,32 @@ impl Parameters {
                 continue;
             };
             let value = canonical(spec, name, text)?;
-            let previous = match pair {
-                None => parameters.values.insert(spec.name, value),
-                Some(_) if !spec.per_pair => {
-                    return Err(ParameterError(format!(
-                        "parameter {name}: {base} cannot be set per pair of species"
-                    )));
+            let previous = match whom {
+                None => {
+                    if spec.kind == ParameterType::File {
+                        parameters
+                            .files
+                            .insert(spec.name, TextFile::read(name, &value)?);
+                    }
+                    parameters.values.insert(spec.name, value)
                 }
-                Some(pair) => {
+                Some(pair) if spec.per_pair && (pair.contains('-') || !spec.per_species) => {
                     let pair = parse_pair(name, pair)?;
                     parameters.pairs.insert((spec.name, pair), value)
+                }
+                Some(species) if spec.per_species && !species.contains('-') => {
+                    let species = parse_species(name, species)?;
+                    parameters.species.insert((spec.name, species), value)
+                }
+                Some(whom) => {
+                    let one_or_two = if whom.contains('-') {
+                        "pair of species"
+                    } else {
+                        "species"
+                    };
+                    return Err(ParameterError(format!(
+                        "parameter {name}: {base} cannot be set per {one_or_two}"
+                    )));
                 }
             };
             if previous.is_some() {
@@ -165,13 +192,30 @@ impl Parameters {
             .filter_map(|((_, pair), v)| Some((*pair, v.parse().ok()?)))
     }
 
+    /// Values of `name` given for species.
+    pub fn species<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (u8, f64)> + 'a {
+        self.species_texts(name)
+            .filter_map(|(z, text)| Some((z, text.parse().ok()?)))
+    }
+
+    /// Texts of `name` given for species.
+    pub fn species_texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (u8, &'a str)> + 'a {
+        let given = self.species.iter().filter(move |((n, _), _)| *n == name);
+        given.map(|((_, z), text)| (*z, text.as_str()))
+    }
+
+    /// The file whose path was given as `name`.
+    pub fn file(&self, name: &str) -> Option<&TextFile> {
+        self.files.get(name)
+    }
+
     /// Parameters that the calculator hands on: names that [`ANY_NAME`] stands for.
     pub fn keywords(&self) -> impl Iterator<Item = (&str, &str)> {
         let pairs = self.keywords.iter();
         pairs.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Every parameter as `(name, value)`, defaults included, sorted: equal jobs give equal lists.
+    /// Every parameter as `(name, value)` as it would be typed, defaults included, sorted: equal jobs give equal lists.
     pub fn canonical(&self) -> Vec<(String, String)> {
         let plain = self
             .values
@@ -181,9 +225,26 @@ impl Parameters {
             let pair = format!("{}-{}", elements::symbol(*a), elements::symbol(*b));
             (format!("{name}.{pair}"), value.clone())
         });
+        let species = self.species.iter().map(|((name, z), value)| {
+            let name = format!("{name}.{}", elements::symbol(*z));
+            (name, value.clone())
+        });
         let keywords = self.keywords.iter();
         let keywords = keywords.map(|(name, value)| (name.clone(), value.clone()));
-        plain.chain(pairs).chain(keywords).collect()
+        let all = plain.chain(pairs).chain(species);
+        all.chain(keywords).collect()
+    }
+
+    /// As [`canonical`](Self::canonical), for the record: of a file its name and the XXH3-64 of what is in it. A file
+    /// that was changed is another parameter, one that was moved is not.
+    pub fn recorded(&self) -> Vec<(String, String)> {
+        let mut list = self.canonical();
+        for (name, value) in &mut list {
+            if let Some(file) = self.files.get(name.as_str()) {
+                *value = file.recorded();
+            }
+        }
+        list
     }
 }
 
@@ -203,19 +264,30 @@ fn parse_pair(name: &str, text: &str) -> Result<Pair, ParameterError> {
     Ok((a.min(b), a.max(b)))
 }
 
+fn parse_species(name: &str, text: &str) -> Result<u8, ParameterError> {
+    elements::atomic_number(text).ok_or_else(|| {
+        ParameterError(format!(
+            "parameter {name}: {text:?} is not an element like Na"
+        ))
+    })
+}
+
 /// Checks one value and returns the text under which it is recorded.
 fn canonical(spec: &ParameterSpec, name: &str, text: &str) -> Result<String, ParameterError> {
     let text = text.trim();
     let wrong =
         |wanted: &str| ParameterError(format!("parameter {name}: {text:?} is not {wanted}"));
     match spec.kind {
-        ParameterType::Float | ParameterType::PositiveFloat => {
+        ParameterType::Float | ParameterType::PositiveFloat | ParameterType::NonNegativeFloat => {
             let x: f64 = text.parse().map_err(|_| wrong("a number"))?;
             if !x.is_finite() {
                 return Err(wrong("a finite number"));
             }
             if spec.kind == ParameterType::PositiveFloat && x <= 0.0 {
                 return Err(wrong("a number greater than zero"));
+            }
+            if spec.kind == ParameterType::NonNegativeFloat && x < 0.0 {
+                return Err(wrong("a number that is zero or greater"));
             }
             Ok(format!("{x}"))
         }
@@ -237,7 +309,7 @@ fn canonical(spec: &ParameterSpec, name: &str, text: &str) -> Result<String, Par
                 )))
             }
         }
-        ParameterType::Text => Ok(text.to_owned()),
+        ParameterType::Text | ParameterType::File => Ok(text.to_owned()),
     }
 }
 
@@ -276,6 +348,7 @@ mod tests {
             unit: "eV",
             default: None,
             per_pair: true,
+            per_species: false,
             help: "",
         },
         ParameterSpec {
@@ -284,6 +357,7 @@ mod tests {
             unit: "",
             default: Some("none"),
             per_pair: false,
+            per_species: false,
             help: "",
         },
     ];
@@ -311,6 +385,26 @@ mod tests {
     }
 
     #[test]
+    fn species_have_values_of_their_own() {
+        let typed = [("charge.Cl", "-1.0"), ("charge.na", "1")].map(|(a, b)| (a.into(), b.into()));
+        static CHARGE: [ParameterSpec; 1] = [ParameterSpec {
+            name: "charge",
+            kind: ParameterType::Float,
+            unit: "e",
+            default: None,
+            per_pair: false,
+            per_species: true,
+            help: "",
+        }];
+        let found = Parameters::parse("ions", &CHARGE, &typed).unwrap();
+        let charges: Vec<_> = found.species("charge").collect();
+        assert_eq!(charges, [(11, 1.0), (17, -1.0)]);
+        let record = [("charge.Na", "1"), ("charge.Cl", "-1")].map(|(a, b)| (a.into(), b.into()));
+        assert_eq!(found.canonical(), record);
+        assert_eq!(found.recorded(), record);
+    }
+
+    #[test]
     fn keywords_are_handed_on_as_they_are() {
         static OPEN: [ParameterSpec; 2] = [
             SPECS[1],
@@ -320,6 +414,7 @@ mod tests {
                 unit: "",
                 default: None,
                 per_pair: false,
+                per_species: false,
                 help: "",
             },
         ];

@@ -60,6 +60,7 @@ static PARAMETERS: [ParameterSpec; 6] = [
         unit: "",
         default: Some("gfn2"),
         per_pair: false,
+        per_species: false,
         help: "parametrisation; periodic frames need gfn1",
     },
     ParameterSpec {
@@ -68,6 +69,7 @@ static PARAMETERS: [ParameterSpec; 6] = [
         unit: "e",
         default: Some("0"),
         per_pair: false,
+        per_species: false,
         help: "total charge of every frame",
     },
     ParameterSpec {
@@ -76,6 +78,7 @@ static PARAMETERS: [ParameterSpec; 6] = [
         unit: "",
         default: Some("0"),
         per_pair: false,
+        per_species: false,
         help: "number of unpaired electrons; 0 means one where their number is odd",
     },
     ParameterSpec {
@@ -84,6 +87,7 @@ static PARAMETERS: [ParameterSpec; 6] = [
         unit: "",
         default: Some("1"),
         per_pair: false,
+        per_species: false,
         help: "factor on all thresholds, 0.0001 (tight) to 1000",
     },
     ParameterSpec {
@@ -92,6 +96,7 @@ static PARAMETERS: [ParameterSpec; 6] = [
         unit: "",
         default: Some("250"),
         per_pair: false,
+        per_species: false,
         help: "iterations of the self-consistent charges before a frame is given up (status 2)",
     },
     ParameterSpec {
@@ -100,6 +105,7 @@ static PARAMETERS: [ParameterSpec; 6] = [
         unit: "K",
         default: Some("300"),
         per_pair: false,
+        per_species: false,
         help: "temperature of the electrons",
     },
 ];

@@ -231,7 +231,7 @@ impl RunConfig {
     pub fn parameters_json(&self) -> String {
         let map: serde_json::Map<_, _> = self
             .parameters
-            .canonical()
+            .recorded()
             .into_iter()
             .map(|(k, v)| (k, serde_json::Value::from(v)))
             .collect();

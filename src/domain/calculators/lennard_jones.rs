@@ -14,18 +14,13 @@
 
 mod kernel;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::kernel::Coefficients;
-use crate::domain::calculator::{
-    Availability, Calculator, CalculatorKind, Factory, Failure, Home, Results,
-};
-use crate::domain::calculators::pair::{PairPotential as _, PairSums, RowSums, add_forces};
-use crate::domain::elements::symbol;
-use crate::domain::frame::Frame;
-use crate::domain::neighbors::{NeighborSearch, PairList, Pairs, Progress, Scratch};
-use crate::domain::parameters::{Pair, ParameterSpec, ParameterType, Parameters};
+use crate::domain::calculator::{Availability, CalculatorKind, Home};
+use crate::domain::calculators::pair::calculator::{PairFactory, PairModel};
+use crate::domain::calculators::pair::parameters::{PerPair, required};
+use crate::domain::parameters::{ParameterSpec, ParameterType, Parameters};
 
 /// The entry in the table of calculators.
 pub static KIND: CalculatorKind = CalculatorKind {
@@ -41,6 +36,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
             unit: "eV",
             default: None,
             per_pair: true,
+            per_species: false,
             help: "depth of the well; required for every pair of species",
         },
         ParameterSpec {
@@ -49,6 +45,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
             unit: "Å",
             default: None,
             per_pair: true,
+            per_species: false,
             help: "distance of zero energy; required for every pair of species",
         },
         ParameterSpec {
@@ -57,6 +54,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
             unit: "Å",
             default: None,
             per_pair: true,
+            per_species: false,
             help: "pairs at or beyond it do not count; 3 x the largest sigma given unless set",
         },
         ParameterSpec {
@@ -65,35 +63,16 @@ pub static KIND: CalculatorKind = CalculatorKind {
             unit: "",
             default: Some("none"),
             per_pair: false,
+            per_species: false,
             help: "energy: shift every pair by its energy at the cutoff",
         },
     ],
     subject: None,
     catalogue: None,
     availability: || Availability::Available(String::new()),
-    factory: |parameters, _| Ok(Arc::new(Model::new(parameters))),
+    factory: |parameters, _| Ok(Arc::new(PairFactory(Model::new(parameters)))),
     level_of_theory: |_| "lennard-jones".into(),
 };
-
-/// One parameter: global value and values of pairs.
-#[derive(Clone, Debug, Default)]
-struct PerPair {
-    global: Option<f64>,
-    pairs: BTreeMap<Pair, f64>,
-}
-
-impl PerPair {
-    fn new(parameters: &Parameters, name: &str) -> Self {
-        Self {
-            global: parameters.float(name),
-            pairs: parameters.pairs(name).collect(),
-        }
-    }
-
-    fn get(&self, pair: Pair) -> Option<f64> {
-        self.pairs.get(&pair).copied().or(self.global)
-    }
-}
 
 /// The potential: what the user's parameters say about every pair of species.
 #[derive(Clone, Debug)]
@@ -108,10 +87,7 @@ impl Model {
     fn new(parameters: &Parameters) -> Self {
         let sigma = PerPair::new(parameters, "sigma");
         let mut cutoff = PerPair::new(parameters, "cutoff");
-        let largest = sigma.pairs.values().copied().chain(sigma.global);
-        cutoff.global = cutoff
-            .global
-            .or_else(|| largest.reduce(f64::max).map(|s| 3.0 * s));
+        cutoff.global = cutoff.global.or_else(|| sigma.largest().map(|s| 3.0 * s));
         Self {
             epsilon: PerPair::new(parameters, "epsilon"),
             sigma,
@@ -119,185 +95,42 @@ impl Model {
             shift: parameters.text("shift") == Some("energy"),
         }
     }
-
-    /// ε, σ and cutoff of a pair of species, or what to type to have them.
-    fn coefficients(&self, a: u8, b: u8) -> Result<Coefficients, String> {
-        let pair = (a.min(b), a.max(b));
-        let values = (
-            self.epsilon.get(pair),
-            self.sigma.get(pair),
-            self.cutoff.get(pair),
-        );
-        if let (Some(epsilon), Some(sigma), Some(cutoff)) = values {
-            return Ok(Coefficients::new(epsilon, sigma, cutoff, self.shift));
-        }
-        let name = format!("{}-{}", symbol(pair.0), symbol(pair.1));
-        let missing: Vec<_> = [("epsilon", values.0, "EV"), ("sigma", values.1, "ANGSTROM")]
-            .into_iter()
-            .filter(|(_, value, _)| value.is_none())
-            .collect();
-        let what: Vec<_> = missing.iter().map(|(what, _, _)| *what).collect();
-        let typed: Vec<_> = missing
-            .iter()
-            .map(|(what, _, unit)| format!("--param {what}.{name}={unit}"))
-            .collect();
-        Err(format!(
-            "lennard-jones has no {} for the pair {name}: add {}",
-            what.join(" and no "),
-            typed.join(" ")
-        ))
-    }
 }
 
-impl Factory for Model {
-    fn build(&self) -> Result<Box<dyn Calculator>, String> {
-        Ok(Box::new(LennardJones {
-            model: self.clone(),
-            species: Vec::new(),
-            table: Vec::new(),
-            cutoff: 0.0,
-            search: NeighborSearch::default(),
-            scratch: Scratch::default(),
-            pairs: Box::default(),
-            row_sums: Box::default(),
-            forces: Vec::new(),
-        }))
+impl PairModel for Model {
+    type Pair = Coefficients;
+    type Beyond = ();
+
+    fn pair(&self, a: u8, b: u8) -> Result<Coefficients, String> {
+        let wanted = [
+            ("epsilon", &self.epsilon, "EV"),
+            ("sigma", &self.sigma, "ANGSTROM"),
+        ];
+        let [epsilon, sigma] = required(KIND.name, (a, b), wanted)?;
+        let cutoff = self.cutoff.get(a, b).unwrap_or(3.0 * sigma);
+        Ok(Coefficients::new(epsilon, sigma, cutoff, self.shift))
     }
 
-    fn check_species(&self, species: &[u8]) -> Result<(), String> {
-        let mut species = species.to_vec();
-        species.sort_unstable();
-        for (n, a) in species.iter().enumerate() {
-            for b in &species[n..] {
-                self.coefficients(*a, *b)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The calculator of one thread: the model and buffers.
-struct LennardJones {
-    model: Model,
-    /// Species of the table below, ascending.
-    species: Vec<u8>,
-    /// Coefficients of species number a and b at `a * species + b`.
-    table: Vec<Coefficients>,
-    /// Largest cutoff of the table (Å).
-    cutoff: f64,
-    search: NeighborSearch,
-    scratch: Scratch,
-    pairs: Box<Pairs>,
-    row_sums: Box<RowSums>,
-    /// Forces on sorted atoms: x, y, z and nothing.
-    forces: Vec<[f64; 4]>,
-}
-
-impl LennardJones {
-    /// Makes the table for the species of a frame, unless it is the table of the last frame.
-    fn prepare(&mut self, species: &[u8]) -> Result<(), Failure> {
-        let mut present = [false; 256];
-        for z in species {
-            present[usize::from(*z)] = true;
-        }
-        let distinct = (0..=u8::MAX).filter(|z| present[usize::from(*z)]);
-        if distinct.clone().eq(self.species.iter().copied()) && !self.table.is_empty() {
-            return Ok(());
-        }
-        self.table.clear();
-        self.species.clear();
-        self.species.extend(distinct);
-        self.cutoff = 0.0;
-        for a in &self.species {
-            for b in &self.species {
-                let pair = match self.model.coefficients(*a, *b) {
-                    Ok(pair) => pair,
-                    Err(message) => {
-                        self.table.clear();
-                        return Err(Failure::Failed(message));
-                    }
-                };
-                self.cutoff = self.cutoff.max(pair.cutoff());
-                self.table.push(pair);
-            }
-        }
-        Ok(())
-    }
-
-    /// The first two atoms (of the frame's order) at the same place, if any.
-    fn coincident(&mut self, frame: &Frame<'_>) -> Option<Failure> {
-        let mut list = PairList::default();
-        self.search.update(frame, kernel::SAME_PLACE).ok()?;
-        list.fill(&self.search).ok()?;
-        let pairs = list.first.iter().zip(&list.second);
-        let (i, j) = pairs.map(|(i, j)| (*i.min(j), *i.max(j))).min()?;
-        let name = |atom: u32| symbol(frame.species[atom as usize]);
-        Some(Failure::Failed(format!(
-            "atoms {i} ({}) and {j} ({}) are at the same place",
-            name(i),
-            name(j)
-        )))
-    }
-}
-
-impl Calculator for LennardJones {
-    fn evaluate(&mut self, frame: &Frame<'_>, results: &mut Results<'_>) -> Result<(), Failure> {
-        if frame.is_empty() {
-            return Ok(());
-        }
-        self.prepare(frame.species)?;
-        self.search
-            .update(frame, self.cutoff)
-            .map_err(|e| Failure::Failed(e.0))?;
-        self.forces.clear();
-        self.forces.resize(frame.len(), [0.0; 4]);
-        let mut sums = PairSums::default();
-        let species = self.species.len();
-        let (search, table) = (&self.search, &self.table);
-        let (pairs, row_sums) = (&mut self.pairs, &mut self.row_sums);
-        let forces = &mut self.forces;
-        search.for_each_center(&mut self.scratch, |center| {
-            let pair = &table[center.species.0 * species + center.species.1];
-            let mut progress = Progress::new(&center);
-            while search.next_pairs(&center, &mut progress, pairs) {
-                kernel::evaluate(pair, pairs, &mut sums, row_sums);
-                add_forces(pairs, row_sums, forces);
-            }
-        });
-        // Repulsion beyond all bounds, or 0/0: look why, now that it costs nothing to others.
-        let energy = sums.energy();
-        if (energy.is_nan() || energy >= kernel::UNBOUNDED)
-            && let Some(failure) = self.coincident(frame)
-        {
-            return Err(failure);
-        }
-        *results.energy = energy;
-        for (atom, [x, y, z, _]) in self.search.order().iter().zip(&self.forces) {
-            results.forces[*atom as usize] = [*x, *y, *z];
-        }
-        let volume = frame.cell.volume();
-        if frame.cell.is_periodic() && volume > 0.0 {
-            *results.stress = sums.stress(volume);
-        }
-        Ok(())
-    }
+    fn beyond(&self) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::calculator::{Factory as _, Failure, Results};
     use crate::domain::cell::Cell;
+    use crate::domain::frame::Frame;
 
-    fn model(typed: &[(&str, &str)]) -> Model {
+    fn model(typed: &[(&str, &str)]) -> PairFactory<Model> {
         let typed: Vec<_> = typed
             .iter()
             .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
             .collect();
-        Model::new(&KIND.parse(&typed).unwrap())
+        PairFactory(Model::new(&KIND.parse(&typed).unwrap()))
     }
 
     fn energy_and_forces(
-        model: &Model,
+        model: &PairFactory<Model>,
         frame: &Frame<'_>,
     ) -> Result<(f64, Vec<[f64; 3]>), Failure> {
         let mut energy = 0.0;

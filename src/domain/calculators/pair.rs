@@ -3,8 +3,23 @@
 //! A potential says what one pair has, as plain arithmetic without branches ([`PairPotential`]); inlined into the
 //! loop below it becomes vector instructions. Sums are kept per lane and no multiplication is fused with an
 //! addition: the bytes of the results do not depend on the processor.
+//!
+//! A new potential is a [`PairPotential`] and a [`PairModel`](calculator::PairModel), which says what the user's
+//! parameters mean for two species; [`PairFactory`](calculator::PairFactory) makes calculators of them.
+
+pub mod calculator;
+pub mod parameters;
 
 use crate::domain::neighbors::{LANES, MOST_ROWS, Pairs};
+
+/// Two atoms nearer than this (Å) are at the same place: wrapping rounds.
+pub const SAME_PLACE: f64 = 1e-7;
+
+/// Energies above this (eV) are looked at: some pair is very near [`SAME_PLACE`] or nearer than is allowed.
+pub const UNBOUNDED: f64 = 1e50;
+
+/// What a pair has that is nearer than [`PairPotential::nearest`], where the potential itself stays finite (eV).
+pub const FORBIDDEN: f64 = 1e60;
 
 /// One number for each lane.
 pub type Lanes = [f64; LANES];
@@ -17,6 +32,14 @@ pub trait PairPotential: Copy {
     /// Energy (eV) and force divided by distance (eV/Å², positive when repulsive) at the squared distance `r2` (Å²).
     /// Any value will do beyond the cutoff. Mark it `#[inline(always)]`.
     fn pair(&self, r2: f64) -> (f64, f64);
+
+    /// Pairs nearer than this (Å) make a frame fail; their energy must be above [`UNBOUNDED`] or NaN.
+    fn nearest(&self) -> f64 {
+        SAME_PLACE
+    }
+
+    /// [`evaluate`] for this potential, in a function that is compiled for several processors.
+    fn evaluate(&self, pairs: &mut Pairs, sums: &mut PairSums, row_sums: &mut RowSums);
 }
 
 /// Sums over pairs, per lane.

@@ -5,12 +5,6 @@ use multiversion::multiversion;
 use crate::domain::calculators::pair::{self, PairPotential, PairSums, RowSums};
 use crate::domain::neighbors::Pairs;
 
-/// Two atoms nearer than this (Å) are at the same place: wrapping rounds.
-pub(super) const SAME_PLACE: f64 = 1e-7;
-
-/// Energies above this (eV) are looked at: some pair is very near [`SAME_PLACE`] or nearer.
-pub(super) const UNBOUNDED: f64 = 1e50;
-
 /// The potential of one pair of species.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coefficients {
@@ -56,11 +50,15 @@ impl PairPotential for Coefficients {
         let energy = r6 * (self.c12 * r6 - self.c6) - self.offset;
         (energy, r6 * (self.d12 * r6 - self.d6) * inverse)
     }
+
+    fn evaluate(&self, pairs: &mut Pairs, sums: &mut PairSums, row_sums: &mut RowSums) {
+        evaluate(self, pairs, sums, row_sums);
+    }
 }
 
 /// The inner loop: see [`pair::evaluate`].
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
-pub(super) fn evaluate(
+fn evaluate(
     potential: &Coefficients,
     pairs: &mut Pairs,
     sums: &mut PairSums,
