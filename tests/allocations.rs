@@ -45,6 +45,12 @@ fn allocations(mut calculator: Box<dyn Calculator>, frames: &FrameBlock) -> u64 
 #[test]
 fn calculators_allocate_nothing_after_the_first_frames() {
     let lj = [("epsilon", "0.0104"), ("sigma", "3.4"), ("cutoff", "8.5")];
+    let morse = [
+        ("D0", "0.0121"),
+        ("alpha", "1.55"),
+        ("r0", "3.78"),
+        ("cutoff", "8.5"),
+    ];
     for file in [
         "argon",
         "argon_triclinic",
@@ -62,5 +68,31 @@ fn calculators_allocate_nothing_after_the_first_frames() {
             0,
             "lennard-jones, {file}"
         );
+        assert_eq!(
+            allocations(calculator("morse", &morse), &frames),
+            0,
+            "morse, {file}"
+        );
     }
+}
+
+#[test]
+fn neither_do_those_of_crystals() {
+    let ions = [
+        ("A", "1256.31"),
+        ("rho", "0.3162"),
+        ("cutoff", "9"),
+        ("charge.Na", "1"),
+        ("charge.Cl", "-1"),
+    ];
+    let ewald = calculator("buckingham-coulomb", &ions);
+    assert_eq!(allocations(ewald, &xyz::read("NaCl.xyz")), 0, "ewald");
+    let dsf = [&ions[..], &[("coulomb", "dsf"), ("alpha", "0.2")]].concat();
+    let dsf = calculator("buckingham-coulomb", &dsf);
+    assert_eq!(allocations(dsf, &xyz::read("NaCl_open.xyz")), 0, "dsf");
+    let silicon = calculator("stillinger-weber", &[]);
+    assert_eq!(allocations(silicon, &xyz::read("silicon.xyz")), 0, "Si");
+    let file = xyz::data("make/SiC.sw").display().to_string();
+    let carbide = calculator("stillinger-weber", &[("file", &file)]);
+    assert_eq!(allocations(carbide, &xyz::read("SiC.xyz")), 0, "SiC");
 }

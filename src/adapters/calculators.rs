@@ -20,6 +20,9 @@ pub fn all() -> Vec<&'static CalculatorKind> {
     let mut known = vec![
         &pure::null::KIND,
         &pure::lennard_jones::KIND,
+        &pure::morse::KIND,
+        &pure::buckingham_coulomb::KIND,
+        &pure::stillinger_weber::KIND,
         #[cfg(feature = "xtb")]
         &super::xtb::KIND,
         &super::ase::KIND,

@@ -6,5 +6,7 @@ here=$(dirname "$(realpath "$0")"); py=${PYTHON:-python3}
 "$here/lammps.sh" "$1" "$2"
 "$here/xtb.sh" "$1" "$2" "$3"
 "$here/ragged.sh" "$1"
+$py "$here/crystals.py" "$1"
+$py "$here/reference_potentials.py" "$1"
 $py "$here/make_mbe.py" "$1" "$2/argon_npt.dump"
 $py "$here/check_brute_force.py" "$1"

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-MASS = {"H": 1.008, "N": 14.007, "O": 15.999, "Si": 28.085, "Ar": 39.95, "Kr": 83.798}
+MASS = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "Na": 22.990, "Si": 28.085, "Cl": 35.45, "Ar": 39.95, "Kr": 83.798}
 
 
 class Frame:
@@ -64,8 +64,8 @@ def write_json(path, data):
         out.write("\n ]\n}\n")
 
 
-def lammps_data(path, fr, types, box=None):
-    """LAMMPS data file; the cell must be lower triangular (a along x)."""
+def lammps_data(path, fr, types, box=None, charges=None):
+    """LAMMPS data file; the cell must be lower triangular (a along x); charges by type."""
     if box is None:
         c = fr.cell
         box = ([0.0, c[0, 0]], [0.0, c[1, 1]], [0.0, c[2, 2]], (c[1, 0], c[2, 0], c[2, 1]))
@@ -78,6 +78,7 @@ def lammps_data(path, fr, types, box=None):
         out.write("\nMasses\n\n")
         for i, s in enumerate(types, 1):
             out.write("%d %g\n" % (i, MASS[s]))
-        out.write("\nAtoms # atomic\n\n")
+        out.write("\nAtoms # %s\n\n" % ("charge" if charges else "atomic"))
         for i, (s, r) in enumerate(zip(fr.species, fr.positions), 1):
-            out.write("%d %d %.17g %.17g %.17g\n" % (i, types.index(s) + 1, *r))
+            charge = "%.17g " % charges[s] if charges else ""
+            out.write("%d %d %s%.17g %.17g %.17g\n" % (i, types.index(s) + 1, charge, *r))
