@@ -9,30 +9,47 @@ use criterion::{Criterion, Throughput};
 use framewise::adapters::environment;
 use framewise::adapters::measure::frames::random;
 use framewise::domain::calculator::{CalculatorKind, Conditions, Results};
-use framewise::domain::calculators::{lennard_jones, null};
+use framewise::domain::calculators::{
+    buckingham_coulomb, lennard_jones, morse, null, stillinger_weber,
+};
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
 use framewise::domain::parameters::Parameters;
 
-/// `count` frames of a face-centred cubic crystal of `n`³ cells, its atoms displaced at random by up to 0.4 Å.
-fn crystal(n: u32, count: u64, skew: f64) -> FrameBlock {
-    // Density of liquid argon at 90 K: four atoms in (5.8 Å)³.
-    let (a, edge) = (5.8, 5.8 * f64::from(n));
+/// What repeats, in units of the edge of a cube.
+type Basis = [(u8, [f64; 3])];
+
+const ARGON: [(u8, [f64; 3]); 4] = [
+    (18, [0.0; 3]),
+    (18, [0.0, 0.5, 0.5]),
+    (18, [0.5, 0.0, 0.5]),
+    (18, [0.5, 0.5, 0.0]),
+];
+
+/// A second face-centred lattice of species `b` at `offset` along all edges from a first one of `a`.
+fn compound(a: u8, b: u8, offset: f64) -> Vec<(u8, [f64; 3])> {
+    let first = ARGON.iter().map(|(_, r)| (a, *r));
+    let second = ARGON.iter().map(|(_, r)| (b, r.map(|x| x + offset)));
+    first.chain(second).collect()
+}
+
+/// `count` frames of a crystal of `n`³ cubes of edge `a` (Å), its atoms displaced at random by up to `far` (Å).
+fn lattice(basis: &Basis, a: f64, far: f64, n: u32, count: u64, skew: f64) -> FrameBlock {
+    let edge = a * f64::from(n);
     let cell = Cell::periodic([[edge, 0.0, 0.0], [skew, edge, 0.0], [0.0, -skew, edge]]);
-    let basis = [[0.0; 3], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]];
     let mut state = 1;
     let mut frames = FrameBlock::default();
     for index in 0..count {
-        let mut positions = Vec::new();
+        let (mut species, mut positions) = (Vec::new(), Vec::new());
         for site in 0..n * n * n {
             let corner = [site % n, site / n % n, site / (n * n)];
-            for b in basis {
+            for (z, b) in basis {
+                species.push(*z);
                 positions.push(
-                    [0, 1, 2].map(|d| a * (f64::from(corner[d]) + b[d]) + 0.4 * random(&mut state)),
+                    [0, 1, 2].map(|d| a * (f64::from(corner[d]) + b[d]) + far * random(&mut state)),
                 );
             }
         }
-        let species = vec![18; positions.len()];
         let frame = Frame {
             species: &species,
             positions: &positions,
@@ -41,6 +58,11 @@ fn crystal(n: u32, count: u64, skew: f64) -> FrameBlock {
         frames.push(index, frame);
     }
     frames
+}
+
+/// Argon at the density of the liquid at 90 K: four atoms in (5.8 Å)³.
+fn crystal(n: u32, count: u64, skew: f64) -> FrameBlock {
+    lattice(&ARGON, 5.8, 0.4, n, count, skew)
 }
 
 /// The same without a cell, `atoms` of them nearest to the middle.
@@ -136,6 +158,56 @@ fn calculators(criterion: &mut Criterion) {
     );
 }
 
+fn potentials(criterion: &mut Criterion) {
+    let well = [
+        ("D0", "0.0121"),
+        ("alpha", "1.55"),
+        ("r0", "3.78"),
+        ("cutoff", "8.5"),
+    ];
+    let argon = crystal(4, 16, 0.0);
+    run(criterion, &morse::KIND, &well, "256 atoms", &argon);
+    let salt = [
+        ("A.Na-Na", "487"),
+        ("rho.Na-Na", "0.2377"),
+        ("C.Na-Na", "1.05"),
+        ("A.Na-Cl", "1256.31"),
+        ("rho.Na-Cl", "0.3162"),
+        ("C.Na-Cl", "7"),
+        ("A.Cl-Cl", "3405"),
+        ("rho.Cl-Cl", "0.3214"),
+        ("C.Cl-Cl", "72.4"),
+        ("cutoff", "9"),
+    ];
+    let charges = [("charge.Na", "1"), ("charge.Cl", "-1")];
+    let rock_salt = lattice(&compound(11, 17, 0.5), 5.64, 0.2, 4, 8, 0.0);
+    for (name, more) in [
+        ("none", &[("coulomb", "none")][..]),
+        ("dsf", &[("coulomb", "dsf"), ("alpha", "0.2")]),
+        ("ewald", &[("coulomb", "ewald")]),
+        (
+            "ewald to 1e-5",
+            &[("coulomb", "ewald"), ("accuracy", "1e-5")],
+        ),
+    ] {
+        let charges = if name == "none" { &[][..] } else { &charges };
+        let typed = [&salt[..], charges, more].concat();
+        let name = format!("512 atoms, {name}");
+        run(
+            criterion,
+            &buckingham_coulomb::KIND,
+            &typed,
+            &name,
+            &rock_salt,
+        );
+    }
+    for n in [2, 4, 8] {
+        let silicon = lattice(&compound(14, 14, 0.25), 5.431, 0.2, n, 8, 0.0);
+        let name = format!("{} atoms", 8 * n * n * n);
+        run(criterion, &stillinger_weber::KIND, &[], &name, &silicon);
+    }
+}
+
 /// `count` frames of `n` water molecules on a lattice, the atoms displaced at random by up to 0.02 Å.
 #[cfg(feature = "xtb")]
 fn water(n: u32, count: u64) -> FrameBlock {
@@ -182,6 +254,7 @@ fn main() {
     environment::prepare();
     let mut criterion = Criterion::default().configure_from_args();
     calculators(&mut criterion);
+    potentials(&mut criterion);
     #[cfg(feature = "xtb")]
     tight_binding(&mut criterion);
     criterion.final_summary();
