@@ -26,6 +26,7 @@
 //! All buffers are kept from frame to frame. Order of pairs, and so of every sum over them, depends on the
 //! frame alone.
 
+mod cluster;
 mod grid;
 mod lattice;
 mod list;
@@ -38,6 +39,7 @@ mod tests;
 use std::fmt;
 use std::ops::Range;
 
+pub use cluster::{Cluster, Reach};
 pub use list::PairList;
 pub use search::NeighborSearch;
 use sieve::Neighborhood;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{LANES, NeighborSearch, PairList, Pairs, Progress, Scratch};
+use super::{Cluster, LANES, NeighborSearch, PairList, Pairs, Progress, Reach, Scratch};
 use crate::domain::cell::{Cell, dot, norm};
 use crate::domain::frame::Frame;
 
@@ -148,6 +148,80 @@ fn any_cell() -> impl Strategy<Value = Cell> {
         })
 }
 
+/// Compares particles and lists with the sum over the lattice.
+fn check_cluster(cluster: &mut Cluster, frame: &Frame<'_>, influence: f64, reaches: &[Reach]) {
+    cluster.update(frame, influence, reaches).unwrap();
+    let (atoms, places) = (cluster.atoms(), cluster.positions());
+    assert_eq!(atoms, frame.len());
+    let full = frame.cell.completed();
+    let reciprocal = full.reciprocal();
+    // What each particle is: atom of the frame and image in given cells.
+    let particles: Vec<(usize, [i32; 3])> = cluster
+        .origins()
+        .zip(places)
+        .map(|(atom, r)| {
+            let moved = [0, 1, 2].map(|d| r[d] - frame.positions[atom][d]);
+            let image = [0, 1, 2].map(|k| dot(reciprocal[k], moved).round());
+            for d in 0..3 {
+                let shift: f64 = (0..3).map(|k| image[k] * full.vectors[k][d]).sum();
+                assert!(
+                    (shift - moved[d]).abs() < 1e-9,
+                    "{moved:?} is no lattice vector"
+                );
+            }
+            (atom, image.map(|s| s as i32))
+        })
+        .collect();
+    assert_eq!(
+        particles.iter().collect::<BTreeSet<_>>().len(),
+        particles.len()
+    );
+    let mut first: Vec<_> = particles[..atoms].iter().map(|(atom, _)| *atom).collect();
+    first.sort_unstable();
+    assert!(first.into_iter().eq(0..atoms));
+    let seen = |i: usize, p: usize| {
+        let ((a, s), (b, t)) = (particles[i], particles[p]);
+        key(a as u32, b as u32, [0, 1, 2].map(|k| t[k] - s[k]))
+    };
+    let largest = reaches.iter().fold(influence, |r, list| r.max(list.cutoff));
+    let expected = lattice_sum(frame.positions, &frame.cell, largest);
+    // Of many particles some are looked at.
+    let some = 1 + places.len() * atoms / 20_000;
+    // Every ghost is near an atom, and every image near an atom is there.
+    for p in (atoms..places.len()).step_by(some) {
+        let near = (0..atoms).any(|i| expected.contains(&seen(i, p)));
+        assert!(near, "particle {p} is beyond {largest}");
+    }
+    let found: BTreeSet<_> = (0..atoms)
+        .flat_map(|i| {
+            (0..places.len())
+                .filter(move |p| *p != i)
+                .map(move |p| (i, p))
+        })
+        .filter(|(i, p)| norm([0, 1, 2].map(|d| places[*p][d] - places[*i][d])) < largest)
+        .map(|(i, p)| seen(i, p))
+        .collect();
+    assert_eq!(difference(&found, &expected), []);
+    for (n, reach) in reaches.iter().enumerate() {
+        for p in (0..places.len()).step_by(some) {
+            let Some(list) = cluster.neighbors(n, p) else {
+                assert!(p >= atoms && !reach.of_ghosts);
+                continue;
+            };
+            assert!(p < atoms || reach.of_ghosts);
+            let near = |q: &usize| {
+                *q != p && norm([0, 1, 2].map(|d| places[*q][d] - places[p][d])) < reach.cutoff
+            };
+            let expected: Vec<_> = (0..places.len()).filter(near).collect();
+            let mut list: Vec<_> = list.iter().map(|q| *q as usize).collect();
+            list.sort_unstable();
+            assert_eq!(list, expected, "list {n} of particle {p}");
+        }
+        assert_eq!(cluster.neighbors(n, places.len()), None);
+    }
+    assert_eq!(cluster.neighbors(reaches.len(), 0), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -167,6 +241,14 @@ proptest! {
         let frame = Frame { species: &species, positions: &positions, cell };
         let found = listed(&mut NeighborSearch::default(), &mut PairList::default(), &frame, cutoff);
         prop_assert_eq!(difference(&found, &lattice_sum(&positions, &cell, cutoff)), []);
+        if positions.len() < 9 {
+            let cutoff = cutoff.min(6.0);
+            let reach = |share: f64, of_ghosts| Reach { cutoff: share * cutoff, of_ghosts };
+            let reaches = [reach(1.0, false), reach(0.7, true), reach(1.0, true)];
+            check_cluster(&mut Cluster::default(), &frame, cutoff, &reaches);
+            // Lists shorter than the influence, of ghosts of ghosts.
+            check_cluster(&mut Cluster::default(), &frame, 1.5 * cutoff, &reaches[1..2]);
+        }
     }
 
     #[test]
@@ -187,6 +269,8 @@ proptest! {
         let cutoff = relative * full.volume().cbrt();
         let found = listed(&mut NeighborSearch::default(), &mut PairList::default(), &frame, cutoff);
         prop_assert_eq!(difference(&found, &lattice_sum(&positions, &wide, cutoff)), []);
+        let reach = |share: f64, of_ghosts| Reach { cutoff: share * cutoff, of_ghosts };
+        check_cluster(&mut Cluster::default(), &frame, 0.0, &[reach(0.8, false), reach(0.6, true)]);
     }
 }
 
