@@ -17,6 +17,8 @@ chemfiles|cmake|cmake|builds chemfiles (import of DCD, XTC, NetCDF, PDB...)
 chemfiles|g++|g++|builds chemfiles
 chemfiles|make|make|builds chemfiles
 xtb|libxtb6|-|the xtb calculator's library
+kim|libkim-api2|-|the kim calculator's library
+kim|openkim-models|-|its models
 mpich|mpich|-|the other MPI: mpicc.mpich, and its launcher mpiexec.hydra
 mpich|libmpich-dev|-|its headers
 mpich|libhdf5-mpich-dev|-|parallel HDF5 on it; Open MPI's stays the default
@@ -29,10 +31,12 @@ compare|python3-h5py-mpi|-|h5py over MPI: the scripts framewise is measured agai
 compare|python3-mpi4py|-|MPI for those scripts
 compare|python3-numpy|-|makes the frames of comparisons
 compare|libxtb-dev|-|headers for the plain C loop with xtb
+compare|libkim-api-dev|-|headers for the plain C loop with OpenKIM
 compare|python3-venv|-|Python environment with ASE
 runtime|openmpi-bin|-|MPI: library and launcher
 runtime|libhdf5-openmpi-103-1|-|parallel HDF5
 runtime|libxtb6|-|the xtb calculator's library
+runtime|libkim-api2|-|the kim calculator's library
 LIST
 }
 

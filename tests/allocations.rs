@@ -96,3 +96,17 @@ fn neither_do_those_of_crystals() {
     let carbide = calculator("stillinger-weber", &[("file", &file)]);
     assert_eq!(allocations(carbide, &xyz::read("SiC.xyz")), 0, "SiC");
 }
+
+#[cfg(feature = "kim")]
+#[test]
+fn models_of_openkim_cost_no_allocation_of_ours() {
+    for (file, model) in [
+        ("silicon", "SW_StillingerWeber_1985_Si__MO_405512056662_005"),
+        ("argon_small_cell", "ex_model_Ar_SLJ_MultiCutoff"),
+        ("argon_triclinic", "ex_model_Ar_SLJ_MultiCutoff"),
+    ] {
+        let frames = xyz::read(&format!("{file}.xyz"));
+        let calculator = calculator("kim", &[("model", model)]);
+        assert_eq!(allocations(calculator, &frames), 0, "{model}, {file}");
+    }
+}

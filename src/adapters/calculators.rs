@@ -25,6 +25,8 @@ pub fn all() -> Vec<&'static CalculatorKind> {
         &pure::stillinger_weber::KIND,
         #[cfg(feature = "xtb")]
         &super::xtb::KIND,
+        #[cfg(feature = "kim")]
+        &super::kim::KIND,
         &super::ase::KIND,
         &super::plugin::KIND,
         &super::ipi::KIND,

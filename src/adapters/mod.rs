@@ -17,6 +17,8 @@ pub mod hdf5;
 pub mod ipi;
 pub mod isolate;
 pub mod journal;
+#[cfg(feature = "kim")]
+pub mod kim;
 pub mod lock;
 pub mod machine;
 pub mod measure;

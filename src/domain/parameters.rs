@@ -328,8 +328,9 @@ fn unknown(calculator: &str, specs: &[ParameterSpec], name: &str) -> ParameterEr
 
 /// ` (did you mean ...?)` for the nearest of the known words, or nothing when none is near.
 pub fn did_you_mean<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let typed = typed.to_lowercase();
     known
-        .map(|word| (strsim::jaro_winkler(&typed.to_lowercase(), word), word))
+        .map(|word| (strsim::jaro_winkler(&typed, &word.to_lowercase()), word))
         .filter(|(similarity, _)| *similarity > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map_or_else(String::new, |(_, word)| {

@@ -4,6 +4,8 @@
 set -e
 here=$(dirname "$(realpath "$0")"); py=${PYTHON:-python3}
 "$here/lammps.sh" "$1" "$2"
+$py "$here/start_kim.py" "$1/kim.xyz"
+$py "$here/reference_kim.py" "$1/kim.reference.json"
 "$here/xtb.sh" "$1" "$2" "$3"
 "$here/ragged.sh" "$1"
 $py "$here/crystals.py" "$1"
