@@ -176,7 +176,7 @@ impl CalculatorKind {
 
     /// Checks parameters as typed.
     pub fn parse(&self, typed: &[(String, String)]) -> Result<Parameters, ParameterError> {
-        Parameters::parse(self.name, self.parameters, typed)
+        Parameters::parse(&format!("calculator {}", self.name), self.parameters, typed)
     }
 
     /// A factory for parameters as typed.

@@ -3,6 +3,8 @@
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use zerocopy::IntoBytes as _;
 
+use super::kernel::Layout;
+
 /// Numbers up to which a frame is copied together and hashed at once: setting up a running hash takes longer.
 const AT_ONCE: usize = 128;
 
@@ -28,6 +30,17 @@ pub fn checksum(energy: f64, forces: &[[f64; 3]], stress: &[[f64; 3]; 3]) -> u64
                 hash.update(&x.to_le_bytes());
             }
         }
+    }
+    hash.digest()
+}
+
+/// XXH3-64 over the bytes of the results of a row, one after the other, exactly as they are stored: in the byte order of
+/// the machine that computed them.
+pub fn checksum_of_row(layout: &Layout, words: &[u64]) -> u64 {
+    let bytes = words.as_bytes();
+    let mut hash = Xxh3::new();
+    for k in 0..layout.specs().len() {
+        hash.update(&bytes[layout.part(k)]);
     }
     hash.digest()
 }

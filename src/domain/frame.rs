@@ -1,4 +1,6 @@
-//! Frames, one by one and in blocks.
+//! Frames, one by one and in blocks. A row of any array travels as a frame without atoms that has values.
+
+use zerocopy::IntoBytes as _;
 
 use super::cell::Cell;
 use super::elements::symbol;
@@ -65,6 +67,10 @@ pub struct FrameBlock {
     pub positions: Vec<[f64; 3]>,
     /// One cell per frame.
     pub cells: Vec<Cell>,
+    /// Rows of an array, one per frame, end to end; empty where frames are frames.
+    pub values: Vec<u64>,
+    /// Bytes of each of these rows.
+    pub value_bytes: usize,
 }
 
 impl FrameBlock {
@@ -77,6 +83,7 @@ impl FrameBlock {
         self.species.clear();
         self.positions.clear();
         self.cells.clear();
+        self.values.clear();
     }
 
     /// Number of frames.
@@ -97,6 +104,24 @@ impl FrameBlock {
             positions: &self.positions[atoms],
             cell: self.cells[i],
         }
+    }
+
+    /// Row `i` of the block, of an array.
+    pub fn row(&self, i: usize) -> &[u8] {
+        &self.values.as_bytes()[i * self.value_bytes..(i + 1) * self.value_bytes]
+    }
+
+    /// Makes room for the rows `indices` (ascending) of an array, `bytes` bytes each, and returns it for them.
+    pub fn place_rows(&mut self, indices: impl Iterator<Item = u64>, bytes: usize) -> &mut [u8] {
+        self.clear();
+        self.indices.extend(indices);
+        let rows = self.indices.len();
+        self.offsets.resize(rows + 1, 0);
+        self.first_atoms.resize(rows, 0);
+        self.cells.resize(rows, Cell::OPEN);
+        self.value_bytes = bytes;
+        self.values.resize((rows * bytes).div_ceil(8), 0);
+        &mut self.values.as_mut_bytes()[..rows * bytes]
     }
 
     /// Appends one frame that follows the last one on the atom axis.

@@ -10,6 +10,7 @@ pub mod checksum;
 pub mod elements;
 pub mod error;
 pub mod frame;
+pub mod kernel;
 pub mod neighbors;
 pub mod panics;
 pub mod parameters;

@@ -94,8 +94,9 @@ pub struct Parameters {
 
 impl Parameters {
     /// Checks `name=value` pairs as typed against `specs` and fills in defaults.
+    /// `owner` is what has them, as in "calculator xtb".
     pub fn parse(
-        calculator: &str,
+        owner: &str,
         specs: &'static [ParameterSpec],
         typed: &[(String, String)],
     ) -> Result<Self, ParameterError> {
@@ -107,7 +108,7 @@ impl Parameters {
             };
             let Some(spec) = specs.iter().find(|s| s.name == base && base != ANY_NAME) else {
                 let Some(any) = specs.iter().find(|s| s.name == ANY_NAME) else {
-                    return Err(unknown(calculator, specs, base));
+                    return Err(unknown(owner, specs, base));
                 };
                 let value = canonical(any, name, text)?;
                 if parameters.keywords.insert(name.clone(), value).is_some() {
@@ -313,7 +314,7 @@ fn canonical(spec: &ParameterSpec, name: &str, text: &str) -> Result<String, Par
     }
 }
 
-fn unknown(calculator: &str, specs: &[ParameterSpec], name: &str) -> ParameterError {
+fn unknown(owner: &str, specs: &[ParameterSpec], name: &str) -> ParameterError {
     let known = if specs.is_empty() {
         "it has no parameters".to_owned()
     } else {
@@ -321,7 +322,7 @@ fn unknown(calculator: &str, specs: &[ParameterSpec], name: &str) -> ParameterEr
         format!("it has {}", names.join(", "))
     };
     ParameterError(format!(
-        "calculator {calculator} has no parameter {name:?}{}; {known}",
+        "{owner} has no parameter {name:?}{}; {known}",
         did_you_mean(name, specs.iter().map(|s| s.name))
     ))
 }

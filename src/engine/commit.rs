@@ -20,6 +20,9 @@ pub struct Rows {
     pub forces: Vec<[f64; 3]>,
     /// Stresses (eV/Å³).
     pub stresses: Vec<[[f64; 3]; 3]>,
+    /// Results of rows of an array, packed row after row, see [`Layout`](crate::domain::kernel::Layout); nothing but these
+    /// where a kernel computes, and none where a calculator does.
+    pub packed: Vec<u64>,
     /// Checksums of completed frames, 0 for the others.
     pub checksums: Vec<u64>,
     /// Wall time of each evaluation.
@@ -38,6 +41,7 @@ impl Rows {
         self.energies.clear();
         self.forces.clear();
         self.stresses.clear();
+        self.packed.clear();
         self.checksums.clear();
         self.seconds.clear();
         self.statuses.clear();
@@ -106,9 +110,7 @@ impl Ready {
         self.cuts.clear();
         let (mut start, mut bytes) = (0, 0);
         for (k, (_, b, i)) in self.order.iter().enumerate() {
-            let offsets = &self.batches[*b as usize].block.offsets;
-            let atoms = offsets[*i as usize + 1] - offsets[*i as usize];
-            let frame_bytes = 100 + 24 * atoms as u64;
+            let frame_bytes = self.batches[*b as usize].result_bytes(*i as usize);
             if k > start && bytes + frame_bytes > limit {
                 self.cuts.push(start..k);
                 (start, bytes) = (k, 0);
@@ -134,10 +136,14 @@ impl Ready {
             let atoms = batch.block.offsets[i]..batch.block.offsets[i + 1];
             let first = batch.block.first_atoms[i];
             rows.frames.append(*frame..frame + 1);
-            rows.atoms.append(first..first + atoms.len() as u64);
-            rows.energies.push(batch.energies[i]);
-            rows.forces.extend_from_slice(&batch.forces[atoms]);
-            rows.stresses.push(batch.stresses[i]);
+            if batch.layout.is_some() {
+                rows.packed.extend_from_slice(batch.packed_row(i));
+            } else {
+                rows.atoms.append(first..first + atoms.len() as u64);
+                rows.energies.push(batch.energies[i]);
+                rows.forces.extend_from_slice(&batch.forces[atoms]);
+                rows.stresses.push(batch.stresses[i]);
+            }
             rows.checksums.push(batch.outcomes[i].checksum);
             rows.seconds.push(batch.outcomes[i].seconds);
         }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::domain::calculator::Factory;
 use crate::domain::error::{Error, Result};
+use crate::domain::kernel::Layout;
 use crate::planning::cost::{Experience, SizeLaw, Sizes};
 use crate::planning::deal::Account;
 use crate::planning::frame_set::FrameSet;
@@ -16,6 +16,7 @@ use crate::planning::status::Status;
 
 use super::batch::Batch;
 use super::commit::Ready;
+use super::evaluator::Work;
 use super::journal::Journal;
 use super::pool::Pool;
 use super::ports::{Source, Trouble};
@@ -60,6 +61,10 @@ pub(super) struct Desk<'a> {
     pub experience: Experience,
     /// How much an atom of each element adds to the size of a frame.
     sizes: [u8; 256],
+    /// How the results of rows are packed.
+    layout: Option<Arc<Layout>>,
+    /// What one of the things that are computed is called.
+    pub item: &'static str,
     pub last_commit: Duration,
     /// What was computed has to be written before more is handed out.
     held: bool,
@@ -85,12 +90,12 @@ impl<'a> Desk<'a> {
     /// A desk with running workers and nothing to do; if they cannot be started, with an error for the others to hear of.
     pub(super) fn new(
         settings: &'a Settings,
-        factory: &Arc<dyn Factory>,
+        work: &Work,
         journal: &Arc<dyn Journal>,
         source: &'a mut dyn Source,
     ) -> Self {
         let (pool, error) = match Pool::start(
-            Arc::clone(factory),
+            work.clone(),
             settings.threads,
             Arc::clone(journal),
             settings.on_start.clone(),
@@ -117,7 +122,9 @@ impl<'a> Desk<'a> {
             quick: Rate::quick(),
             steady: Rate::steady(),
             experience: settings.experience.clone(),
-            sizes: std::array::from_fn(|z| factory.size_of(z as u8)),
+            sizes: std::array::from_fn(|z| work.size_of(z as u8)),
+            layout: work.layout().cloned(),
+            item: work.item(),
             last_commit: Duration::ZERO,
             held: false,
             looked: Instant::now(),
@@ -345,7 +352,10 @@ impl<'a> Desk<'a> {
     }
 
     fn read(&mut self, frames: &FrameSet) -> Result<Batch> {
-        let mut batch = self.spare.pop().unwrap_or_default();
+        let mut batch = self.spare.pop().unwrap_or_else(|| Batch {
+            layout: self.layout.clone(),
+            ..Batch::default()
+        });
         let begun = Instant::now();
         let result = self.source.read(frames, &mut batch.block);
         self.summary.reading += begun.elapsed().as_secs_f64();
@@ -363,7 +373,8 @@ impl<'a> Desk<'a> {
             let mut batch = self.read(&self.plan.frames_at(&place))?;
             batch.clear_results();
             let message = format!(
-                "took longer than --frame-timeout ({} s)",
+                "took longer than --{}-timeout ({} s)",
+                self.item,
                 limit.as_secs_f64()
             );
             batch.push_failure(Status::Failed, limit.as_secs_f32(), message);

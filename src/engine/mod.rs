@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod commit;
 mod desk;
+pub mod evaluator;
 pub mod journal;
 pub mod pool;
 pub mod ports;

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use crate::domain::calculator::Factory;
 use crate::domain::error::{Error, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::pace;
 
 use super::batch::Batch;
+use super::evaluator::Work;
 use super::journal::Journal;
 use super::settings::OnStart;
 use super::worker::{Event, View, Worker};
@@ -39,7 +39,7 @@ struct InHand {
 
 /// Worker threads. Dropping the pool asks them to leave and does not wait.
 pub struct Pool {
-    factory: Arc<dyn Factory>,
+    work: Work,
     journal: Arc<dyn Journal>,
     on_start: Option<OnStart>,
     jobs: Option<Sender<Batch>>,
@@ -58,9 +58,9 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts `threads` workers, each of which builds its own calculator.
+    /// Starts `threads` workers, each of which builds its own calculator or kernel.
     pub fn start(
-        factory: Arc<dyn Factory>,
+        work: Work,
         threads: usize,
         journal: Arc<dyn Journal>,
         on_start: Option<OnStart>,
@@ -68,7 +68,7 @@ impl Pool {
         let (jobs, jobs_end) = unbounded();
         let (events_end, events) = unbounded();
         let mut pool = Self {
-            factory,
+            work,
             journal,
             on_start,
             jobs: Some(jobs),
@@ -96,7 +96,7 @@ impl Pool {
     fn spawn(&self, number: usize) -> Result<(Arc<View>, JoinHandle<()>)> {
         let view = Arc::<View>::default();
         let worker = Worker {
-            factory: Arc::clone(&self.factory),
+            work: self.work.clone(),
             journal: Arc::clone(&self.journal),
             number,
             on_start: self.on_start.clone(),
@@ -249,7 +249,8 @@ impl Pool {
                 }
                 Ok(Event::Broken(why)) => {
                     return Err(Error::failure(format!(
-                        "cannot set up the calculator: {why}"
+                        "cannot set up the {}: {why}",
+                        self.work.engine()
                     )));
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(None),

@@ -13,13 +13,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::domain::calculator::Factory;
 use crate::domain::error::Result;
 use crate::planning::pace::Patience;
 use crate::planning::plan::Plan;
 
 use super::commit::Rows;
 use super::desk::Desk;
+use super::evaluator::Work;
 use super::journal::Journal;
 use super::ports::{Clock, Observer, Ranks, Sink, Source, Stop, Trouble, Verdict, Vote};
 use super::settings::{Deadline, Settings};
@@ -48,12 +48,12 @@ pub struct Ports<'a> {
 #[allow(clippy::needless_pass_by_value)] // the ports belong to this run
 pub fn run(
     settings: &Settings,
-    factory: &Arc<dyn Factory>,
+    work: impl Into<Work>,
     plan: Plan,
     later: u64,
     ports: Ports<'_>,
 ) -> Result<Summary> {
-    let desk = Desk::new(settings, factory, ports.journal, ports.source);
+    let desk = Desk::new(settings, &work.into(), ports.journal, ports.source);
     let planned = plan.len() + later;
     let nodes = ports.ranks.nodes();
     let mut coordinator = Coordinator {

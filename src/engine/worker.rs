@@ -1,20 +1,16 @@
-//! A compute thread. It builds its own calculator and keeps it for life.
+//! A compute thread. It builds its own calculator or kernel and keeps it for life.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::domain::calculator::{Calculator, Factory, Failure, Results};
-use crate::domain::cell::Cell;
-use crate::domain::checksum::checksum;
-use crate::domain::frame::{FrameBlock, all_finite};
-use crate::domain::panics::guarded;
+use crate::domain::calculator::Failure;
 use crate::planning::status::Status;
 
 use super::batch::{Batch, Outcome};
+use super::evaluator::{Evaluator, Mishap, Work};
 use super::journal::Journal;
 use super::settings::OnStart;
 
@@ -23,7 +19,7 @@ use super::settings::OnStart;
 pub(super) enum Event {
     /// A batch is evaluated, or abandoned half-way after a call to stop.
     Evaluated(Batch),
-    /// The calculator could not be built.
+    /// The calculator or kernel could not be built.
     Broken(String),
 }
 
@@ -44,7 +40,7 @@ pub(super) struct View {
 }
 
 pub(super) struct Worker {
-    pub factory: Arc<dyn Factory>,
+    pub work: Work,
     pub journal: Arc<dyn Journal>,
     /// Which of the rank's workers this is, from 0.
     pub number: usize,
@@ -57,24 +53,23 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// The thread's life: until the channel closes, the calculator breaks or the coordinator gives it up.
+    /// The thread's life: until the channel closes, the evaluator breaks or the coordinator gives it up.
     pub(super) fn work(self) {
         if let Some(OnStart(begin)) = &self.on_start {
             begin(self.number);
         }
         let hand = self.journal.hand();
-        let mut calculator = match self.build() {
-            Ok(calculator) => calculator,
+        let mut evaluator = match Evaluator::build(&self.work) {
+            Ok(evaluator) => evaluator,
             Err(why) => return drop(self.events.send(Event::Broken(why))),
         };
-        let mut sound = Cell::OPEN;
         while let Ok(mut batch) = self.jobs.recv() {
             self.view.idle.store(0, Ordering::Relaxed);
             self.view.batch.store(batch.number + 1, Ordering::Relaxed);
             batch.begin_results();
             let mut watch = Watch::start();
-            let appetite = calculator.appetite();
-            // The first frame that the calculator has not been told of; none where it wants to hear of none.
+            let appetite = evaluator.appetite();
+            // The first frame that the evaluator has not been told of; none where it wants to hear of none.
             let mut announced = if appetite > 1 { 0 } else { usize::MAX };
             for i in 0..batch.block.len() {
                 if self.stop.load(Ordering::Relaxed) {
@@ -96,10 +91,10 @@ impl Worker {
                 if i == announced {
                     announced = batch.block.len().min(i + appetite);
                     watch.together_until(announced);
-                    told = announce(calculator.as_mut(), &batch.block, i..announced);
+                    told = evaluator.announce(&batch.block, i..announced);
                 }
                 let mishap = match told {
-                    Ok(()) => evaluate(calculator.as_mut(), &mut batch, i, &mut sound),
+                    Ok(()) => evaluator.evaluate(&mut batch, i).err(),
                     Err(panic) => Some(Mishap::Panic(panic)),
                 };
                 let broken = matches!(mishap, Some(Mishap::Panic(_)));
@@ -117,9 +112,9 @@ impl Worker {
                 }
                 watch.tick(&mut batch.outcomes, broken);
                 if broken {
-                    // A calculator that panicked may be in any state.
-                    calculator = match self.build() {
-                        Ok(calculator) => calculator,
+                    // One that panicked may be in any state.
+                    evaluator = match Evaluator::build(&self.work) {
+                        Ok(evaluator) => evaluator,
                         Err(why) => return drop(self.events.send(Event::Broken(why))),
                     };
                     if appetite > 1 {
@@ -141,11 +136,6 @@ impl Worker {
                 return;
             }
         }
-    }
-
-    fn build(&self) -> Result<Box<dyn Calculator>, String> {
-        guarded(|| self.factory.build())
-            .unwrap_or_else(|panic| Err(format!("building the calculator panicked: {panic}")))
     }
 }
 
@@ -210,89 +200,4 @@ impl Watch {
     fn resume(&mut self) {
         self.before = Instant::now();
     }
-}
-
-/// Tells the calculator of the frames that it will be asked for; a panic comes back as its text.
-fn announce(
-    calculator: &mut dyn Calculator,
-    block: &FrameBlock,
-    range: Range<usize>,
-) -> Result<(), String> {
-    let mut frames = range
-        .map(|i| block.frame(i))
-        .filter(|frame| frame.defect().is_none());
-    guarded(|| calculator.announce(&mut frames)).map_err(in_words)
-}
-
-fn in_words(panic: impl std::fmt::Display) -> String {
-    format!("the calculator panicked: {panic}")
-}
-
-enum Mishap {
-    Frame(Failure),
-    Panic(String),
-}
-
-/// Evaluates frame `i` of the batch and appends its results; on a mishap nothing is appended. `sound` is a cell
-/// without a defect.
-fn evaluate(
-    calculator: &mut dyn Calculator,
-    batch: &mut Batch,
-    i: usize,
-    sound: &mut Cell,
-) -> Option<Mishap> {
-    let frame = batch.block.frame(i);
-    let defect = if frame.cell == *sound {
-        frame.defect_of_positions()
-    } else {
-        frame.defect()
-    };
-    if let Some(defect) = defect {
-        return Some(Mishap::Frame(Failure::Failed(defect)));
-    }
-    *sound = frame.cell;
-    let atoms = batch.block.offsets[i]..batch.block.offsets[i + 1];
-    let forces = &mut batch.forces[atoms];
-    forces.fill([0.0; 3]);
-    let (mut energy, mut stress) = (0.0, [[f64::NAN; 3]; 3]);
-    let mut results = Results {
-        energy: &mut energy,
-        forces,
-        stress: &mut stress,
-    };
-    let done = guarded(|| calculator.evaluate(&frame, &mut results));
-    match done {
-        Err(panic) => return Some(Mishap::Panic(in_words(panic))),
-        Ok(Err(failure)) => return Some(Mishap::Frame(failure)),
-        Ok(Ok(())) => {}
-    }
-    if let Some(what) = not_finite(energy, forces, &stress) {
-        return Some(Mishap::Frame(Failure::Failed(what)));
-    }
-    let checksum = checksum(energy, forces, &stress);
-    batch.energies.push(energy);
-    batch.stresses.push(stress);
-    batch.outcomes.push(Outcome {
-        status: Status::Completed,
-        checksum,
-        seconds: 0.0,
-    });
-    None
-}
-
-/// Names the first result that is not a number; a stress that is NaN throughout is one that is not defined.
-fn not_finite(energy: f64, forces: &[[f64; 3]], stress: &[[f64; 3]; 3]) -> Option<String> {
-    if !energy.is_finite() {
-        return Some(format!("the energy is not finite ({energy})"));
-    }
-    if !all_finite(forces.as_flattened())
-        && let Some(atom) = forces.iter().position(|f| !all_finite(f))
-    {
-        return Some(format!("the force on atom {atom} is not finite"));
-    }
-    let stress = stress.as_flattened();
-    if !all_finite(stress) && !stress.iter().all(|x| x.is_nan()) {
-        return Some("the stress is not finite".into());
-    }
-    None
 }

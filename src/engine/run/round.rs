@@ -181,5 +181,8 @@ impl Coordinator<'_> {
 
 fn result_bytes(rows: &Rows) -> u64 {
     let frames = rows.energies.len() as u64;
-    (8 + 72 + 8 + 4) * frames + 24 * rows.forces.len() as u64
+    (8 + 72) * frames
+        + 24 * rows.forces.len() as u64
+        + 8 * rows.packed.len() as u64
+        + 12 * rows.checksums.len() as u64
 }

@@ -70,7 +70,8 @@ impl Coordinator<'_> {
         let most = self.desk.settings.max_failures?;
         (failures > most).then(|| {
             Error::failure(format!(
-                "{failures} frames failed, more than --max-failures {most}; `framewise status` lists why"
+                "{failures} {}s failed, more than --max-failures {most}; `framewise status` lists why",
+                self.desk.item
             ))
         })
     }
