@@ -12,6 +12,7 @@ use framewise::domain::calculators::null::Null;
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
 use framewise::engine::batch::Batch;
+use framewise::engine::evaluator::Work;
 use framewise::engine::journal::NoJournal;
 use framewise::engine::pool::Pool;
 use framewise::planning::frame_set::FrameSet;
@@ -60,7 +61,8 @@ fn main() {
     for atoms in [1_usize, 3, 32, 256] {
         let frames = FRAMES / atoms.next_power_of_two();
         let set: FrameSet = std::iter::once(0..frames as u64).collect();
-        let mut pool = Pool::start(Arc::new(Null), 1, Arc::new(NoJournal), None).expect("a worker");
+        let mut pool = Pool::start(Work::Frames(Arc::new(Null)), 1, Arc::new(NoJournal), None)
+            .expect("a worker");
         let mut batch = Batch {
             block: block(frames, atoms),
             ..Batch::default()

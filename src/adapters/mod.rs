@@ -17,6 +17,7 @@ pub mod hdf5;
 pub mod ipi;
 pub mod isolate;
 pub mod journal;
+pub mod kernels;
 #[cfg(feature = "kim")]
 pub mod kim;
 pub mod lock;

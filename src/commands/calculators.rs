@@ -83,7 +83,7 @@ fn describe(kind: &CalculatorKind) -> String {
     if kind.parameters.is_empty() {
         text += "  no parameters";
     } else {
-        text += &parameters(kind);
+        text += &parameters(kind.parameters);
     }
     text += &format!("\n\n{}", without_heading(kind.page));
     match kind.catalogue.map(|list| list()) {
@@ -94,14 +94,15 @@ fn describe(kind: &CalculatorKind) -> String {
     text
 }
 
-/// The page about a calculator, whose name has been said.
-fn without_heading(page: &str) -> &str {
+/// The page about a calculator or kernel, whose name has been said.
+pub(super) fn without_heading(page: &str) -> &str {
     let rest = page.strip_prefix("# ").and_then(|p| p.split_once('\n'));
     rest.map_or(page, |(_, rest)| rest).trim()
 }
 
-fn parameters(kind: &CalculatorKind) -> String {
-    let rows = kind.parameters.iter().map(|p| {
+/// A table of parameters.
+pub(super) fn parameters(specs: &[ParameterSpec]) -> String {
+    let rows = specs.iter().map(|p| {
         let whom = match (p.per_species, p.per_pair) {
             (true, _) => format!("; for one species: {}.Na", p.name),
             (false, true) => format!("; for one pair of species: {}.Ar-Kr", p.name),
@@ -136,21 +137,26 @@ fn type_name(spec: &ParameterSpec) -> String {
     }
 }
 
-fn describe_json(kind: &CalculatorKind) -> serde_json::Value {
-    let available = (kind.availability)();
-    let parameters = kind.parameters.iter().map(|p| {
+/// Parameters as JSON.
+pub(super) fn parameters_json(specs: &[ParameterSpec]) -> serde_json::Value {
+    let parameters = specs.iter().map(|p| {
         json!({
             "name": p.name, "type": type_name(p), "unit": p.unit, "default": p.default,
             "per_pair": p.per_pair, "per_species": p.per_species, "help": p.help,
         })
     });
+    parameters.collect()
+}
+
+fn describe_json(kind: &CalculatorKind) -> serde_json::Value {
+    let available = (kind.availability)();
     json!({
         "name": kind.name,
         "summary": kind.summary,
         "supports": kind.supports,
         "available": matches!(available, Availability::Available(_)),
         "detail": match available { Availability::Available(t) | Availability::Missing(t) => t },
-        "parameters": parameters.collect::<Vec<_>>(),
+        "parameters": parameters_json(kind.parameters),
         "subject": kind.subject,
     })
 }

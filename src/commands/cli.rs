@@ -3,7 +3,9 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use super::{bench, calculators, doctor, evaluate, export, import, keep, run, status, verify};
+use super::{
+    bench, calculators, doctor, evaluate, export, import, keep, kernels, map, run, status, verify,
+};
 
 /// Evaluates every frame of a trajectory with a calculator, on any number of MPI ranks, into one HDF5 file
 #[derive(Debug, Parser)]
@@ -13,6 +15,8 @@ Examples:
   framewise import md.xyz -o md.h5
   mpiexec -n 4 framewise run md.h5 -o result.h5 --calculator lennard-jones \\
       --param epsilon=0.0104 --param sigma=3.4 --param cutoff=8.5
+  mpiexec -n 4 framewise map scan.h5 --dataset Measurement_000/Channel_000/Raw_Data \\
+      --kernel sho-fit -o fit.h5
   framewise status result.h5
   framewise export result.h5 -o train.extxyz
 
@@ -36,6 +40,8 @@ pub enum Verb {
     Import(import::ImportArgs),
     /// Evaluate frames; the same command resumes
     Run(Box<run::args::RunArgs>),
+    /// Compute every row of an array with a kernel; the same command resumes
+    Map(Box<map::args::MapArgs>),
     /// Counts by status, progress, rate, ETA, run history
     Status(status::StatusArgs),
     /// Check every completed frame against its checksum
@@ -46,6 +52,8 @@ pub enum Verb {
     Bench(bench::BenchArgs),
     /// Calculators, their parameters, and whether this build and machine have them
     Calculators(calculators::CalculatorsArgs),
+    /// Kernels of `map` and their parameters
+    Kernels(kernels::KernelsArgs),
     /// Look at MPI, HDF5, file system, threads: what is wrong and how to mend it
     Doctor(doctor::DoctorArgs),
     /// The process of an engine under `run --isolate`

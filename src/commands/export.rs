@@ -49,6 +49,7 @@ pub struct ExportArgs {
 /// Runs the verb.
 pub fn execute(args: &ExportArgs) -> Result<()> {
     let mut reader = ResultReader::open(&args.result)?;
+    reader.require_frames()?;
     let selected = match &args.frames {
         Some(selection) => selection
             .resolve(reader.n_frames())

@@ -8,8 +8,10 @@ pub mod evaluate;
 pub mod export;
 pub mod import;
 pub mod keep;
+pub mod kernels;
 pub mod library;
 pub mod logging;
+pub mod map;
 pub mod output;
 pub mod run;
 pub mod status;
@@ -37,8 +39,9 @@ pub fn main() -> ExitCode {
         Err(error) => return run::launch::explain_usage(&error),
     };
     let outcome = match &cli.verb {
-        // `run` says its errors itself: on one rank of many.
-        Verb::Run(args) => return run::launch::execute(args, &cli.talk),
+        // `run` and `map` say their errors themselves: on one rank of many.
+        Verb::Run(args) => return run::launch::execute(args.as_ref(), &cli.talk),
+        Verb::Map(args) => return run::launch::execute(args.as_ref(), &cli.talk),
         // The other end of a pipe listens, and nobody else.
         Verb::Evaluate(args) => return evaluate::execute(args),
         Verb::Keep(args) => return keep::execute(args),
@@ -55,10 +58,13 @@ pub fn main() -> ExitCode {
                 Verb::Status(args) => status::execute(args),
                 Verb::Verify(args) => verify::execute(args),
                 Verb::Calculators(args) => calculators::execute(args),
+                Verb::Kernels(args) => kernels::execute(args),
                 Verb::Doctor(args) => doctor::execute(args),
-                Verb::Run(_) | Verb::Evaluate(_) | Verb::Keep(_) | Verb::Bench(_) => {
-                    unreachable!("handled above")
-                }
+                Verb::Run(_)
+                | Verb::Map(_)
+                | Verb::Evaluate(_)
+                | Verb::Keep(_)
+                | Verb::Bench(_) => unreachable!("handled above"),
             }
         }
     };

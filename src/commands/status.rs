@@ -72,7 +72,9 @@ pub fn execute(args: &StatusArgs) -> Result<ExitCode> {
 struct Report {
     path: PathBuf,
     attributes: Vec<(&'static str, String)>,
-    atoms: String,
+    /// Frames or rows.
+    item: &'static str,
+    size: String,
     counts: StatusCounts,
     unknown: u64,
     history: Vec<Run>,
@@ -83,21 +85,36 @@ impl Report {
     fn read(args: &StatusArgs) -> Result<Self> {
         let reader = ResultReader::open(&args.result)?;
         let (counts, unknown) = reader.counts()?;
-        let shown = [
-            attribute::CALCULATOR,
-            attribute::LEVEL_OF_THEORY,
-            attribute::PARAMETERS,
-            attribute::INPUT,
-        ];
+        let shown: &[&'static str] = match reader.rows() {
+            None => &[
+                attribute::CALCULATOR,
+                attribute::LEVEL_OF_THEORY,
+                attribute::PARAMETERS,
+                attribute::INPUT,
+            ],
+            Some(_) => &[
+                attribute::KERNEL,
+                attribute::PARAMETERS,
+                attribute::INPUT,
+                attribute::KEY,
+            ],
+        };
         Ok(Self {
             path: args.result.clone(),
             attributes: shown
-                .into_iter()
-                .map(|name| (name, reader.attribute(name).unwrap_or("unknown").to_owned()))
+                .iter()
+                .map(|name| {
+                    (
+                        *name,
+                        reader.attribute(name).unwrap_or("unknown").to_owned(),
+                    )
+                })
                 .collect(),
-            atoms: match reader.atoms() {
-                Some(atoms) => format!("{atoms} atoms each"),
-                None => format!("{} atoms in all", thousands(reader.total_atoms())),
+            item: reader.item(),
+            size: match (reader.rows(), reader.atoms()) {
+                (Some(rows), _) => format!("results in {}", rows.group),
+                (None, Some(atoms)) => format!("{atoms} atoms each"),
+                (None, None) => format!("{} atoms in all", thousands(reader.total_atoms())),
             },
             counts,
             unknown,
@@ -117,10 +134,11 @@ impl Report {
     fn text(&self) -> String {
         let total = self.counts.total() + self.unknown;
         let mut text = format!(
-            "{}: {} frames, {}\n",
+            "{}: {} {}s, {}\n",
             self.path.display(),
             thousands(total),
-            self.atoms
+            self.item,
+            self.size
         );
         for (name, value) in &self.attributes {
             text += &format!("  {:<18}{value}\n", name.replace('_', " "));
@@ -136,10 +154,15 @@ impl Report {
         let rows = rows
             .into_iter()
             .map(|(code, name, n)| vec![code, name.into(), thousands(n), share(n)]);
-        text += &table(&["status", "", "frames", "share"], rows, &[0, 2, 3]);
+        text += &table(
+            &["status", "", &format!("{}s", self.item), "share"],
+            rows,
+            &[0, 2, 3],
+        );
         if let Some((rate, left)) = self.pace() {
             text += &format!(
-                "\n{rate:.1} frames/s, about {} left at the last commit",
+                "\n{rate:.1} {}s/s, about {} left at the last commit",
+                self.item,
                 duration(left)
             );
         }
@@ -152,7 +175,7 @@ impl Report {
                 vec![frame.to_string(), status.name().into(), why.clone()]
             });
             text += "\n\n";
-            text += &table(&["frame", "status", "reason"], rows, &[0]);
+            text += &table(&[self.item, "status", "reason"], rows, &[0]);
         }
         text
     }
@@ -174,7 +197,15 @@ impl Report {
             ]
         });
         table(
-            &["run", "started", "for", "ranks", "frames", "host", "state"],
+            &[
+                "run",
+                "started",
+                "for",
+                "ranks",
+                &format!("{}s", self.item),
+                "host",
+                "state",
+            ],
             rows,
             &[0, 2, 3, 4],
         )
@@ -198,7 +229,13 @@ impl Report {
         for (name, text) in &self.attributes {
             value[*name] = text.as_str().into();
         }
-        if let Ok(parameters) = serde_json::from_str::<serde_json::Value>(&self.attributes[2].1) {
+        let parameters = self
+            .attributes
+            .iter()
+            .find(|(name, _)| *name == attribute::PARAMETERS);
+        let parameters = parameters.and_then(|(_, text)| serde_json::from_str(text).ok());
+        if let Some(parameters) = parameters {
+            let parameters: serde_json::Value = parameters;
             value[attribute::PARAMETERS] = parameters;
         }
         if let Some(failed) = &self.failed {

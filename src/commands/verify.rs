@@ -41,7 +41,7 @@ pub fn execute(args: &VerifyArgs) -> Result<ExitCode> {
     if args.json {
         print_json(&json(&findings, args))?;
     } else {
-        print(&text(&findings, args))?;
+        print(&text(&findings, args, reader.item()))?;
     }
     Ok(if findings.wrong.is_empty() {
         ExitCode::SUCCESS
@@ -50,10 +50,10 @@ pub fn execute(args: &VerifyArgs) -> Result<ExitCode> {
     })
 }
 
-fn text(found: &Findings, args: &VerifyArgs) -> String {
+fn text(found: &Findings, args: &VerifyArgs, item: &str) -> String {
     let path = args.result.display();
     let mut text = format!(
-        "{path}: {} completed frames checked, {} wrong; {} frames are not completed",
+        "{path}: {} completed {item}s checked, {} wrong; {} {item}s are not completed",
         thousands(found.completed),
         thousands(found.wrong.len() as u64),
         thousands(found.not_completed)
@@ -65,7 +65,7 @@ fn text(found: &Findings, args: &VerifyArgs) -> String {
         );
     }
     for (frame, why) in found.wrong.iter().take(SHOWN) {
-        text += &format!("\nframe {frame}: {why}");
+        text += &format!("\n{item} {frame}: {why}");
     }
     if found.wrong.len() > SHOWN {
         text += &format!(
@@ -81,7 +81,8 @@ fn text(found: &Findings, args: &VerifyArgs) -> String {
             .map(|(f, _)| f.to_string())
             .collect();
         text += &format!(
-            "\nto compute them again: framewise run ... --overwrite --frames {}",
+            "\nto compute them again: framewise {} ... --overwrite --{item}s {}",
+            if item == "row" { "map" } else { "run" },
             frames.join(",")
         );
     }

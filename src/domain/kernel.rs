@@ -23,7 +23,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::calculator::{Conditions, Failure};
+use super::calculator::{Conditions, Failure, Home};
 use super::parameters::{ParameterError, ParameterSpec, Parameters};
 
 /// The type of an element of an array.
@@ -65,6 +65,7 @@ impl Element {
     }
 
     /// Double precision: what kernels compute with unless they want it otherwise.
+    #[must_use]
     pub fn widest(self) -> Self {
         if self.is_complex() {
             Self::C128
@@ -408,6 +409,8 @@ pub struct KernelKind {
     pub supports: &'static str,
     /// The page about it. Markdown.
     pub page: &'static str,
+    /// Where its code runs.
+    pub home: Home,
     /// Its parameters.
     pub parameters: &'static [ParameterSpec],
     /// The parameter that can be given with the name: `--kernel NAME:VALUE`.

@@ -11,6 +11,7 @@ pub mod elements;
 pub mod error;
 pub mod frame;
 pub mod kernel;
+pub mod kernels;
 pub mod neighbors;
 pub mod panics;
 pub mod parameters;

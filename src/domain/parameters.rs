@@ -64,6 +64,7 @@ impl ParameterSpec {
             unit,
             default: None,
             per_pair: false,
+            per_species: false,
             help,
         }
     }
@@ -246,6 +247,15 @@ impl Parameters {
             }
         }
         list
+    }
+
+    /// What is [`recorded`](Self::recorded) as a JSON object: what is stored and compared.
+    pub fn to_json(&self) -> String {
+        let pairs = self.recorded().into_iter();
+        let map: serde_json::Map<_, _> = pairs
+            .map(|(name, value)| (name, serde_json::Value::from(value)))
+            .collect();
+        serde_json::Value::from(map).to_string()
     }
 }
 

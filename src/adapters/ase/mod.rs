@@ -42,6 +42,7 @@ static PARAMETERS: [ParameterSpec; 4] = [
         unit: "",
         default: None,
         per_pair: false,
+        per_species: false,
         help: "module:Class, file.py:function, or the name of one of ASE's own (emt, lj); required",
     },
     ParameterSpec {
@@ -50,6 +51,7 @@ static PARAMETERS: [ParameterSpec; 4] = [
         unit: "",
         default: Some("64"),
         per_pair: false,
+        per_species: false,
         help: "most frames of one call, if the calculator has a method calculate_batch",
     },
     ParameterSpec {
@@ -58,6 +60,7 @@ static PARAMETERS: [ParameterSpec; 4] = [
         unit: "",
         default: Some("no"),
         per_pair: false,
+        per_species: false,
         help: "yes: make the calculator anew for each frame, if it remembers frames beyond its reset()",
     },
     ParameterSpec {
@@ -66,6 +69,7 @@ static PARAMETERS: [ParameterSpec; 4] = [
         unit: "",
         default: None,
         per_pair: false,
+        per_species: false,
         help: "any other name: a keyword of the calculator, a Python literal or text",
     },
 ];

@@ -1,7 +1,8 @@
 //! Is what the states promise really there? Looks at frames of a result file and their checksums.
 
-use crate::domain::checksum::checksum;
+use crate::domain::checksum::{checksum, checksum_of_row};
 use crate::domain::error::{GoOn, Result};
+use crate::domain::kernel::Layout;
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
@@ -60,7 +61,8 @@ impl Findings {
 
 /// Bytes of results of one frame, on average.
 pub fn mean_bytes(reader: &ResultReader) -> u64 {
-    24 * reader.total_atoms() / reader.n_frames().max(1) + 100
+    let row = reader.rows().map_or(0, |rows| 8 * rows.layout.words());
+    24 * reader.total_atoms() / reader.n_frames().max(1) + 100 + row as u64
 }
 
 /// Reads results and checksums of `frames` and compares.
@@ -88,13 +90,14 @@ pub fn audit(reader: &ResultReader, frames: &FrameSet, go_on: GoOn<'_>) -> Resul
             .len()
             .div_ceil(most.min(threads).clamp(1, MOST_THREADS));
         let block = &block;
+        let layout = reader.rows().map(|rows| &*rows.layout);
         std::thread::scope(|scope| {
             let mut shares = wanted.chunks(each.max(1));
             let mine = shares.next().unwrap_or_default();
             let others: Vec<_> = shares
-                .map(|share| scope.spawn(move || examine(block, share)))
+                .map(|share| scope.spawn(move || examine(block, layout, share)))
                 .collect();
-            findings.add(examine(block, mine));
+            findings.add(examine(block, layout, mine));
             for other in others {
                 let theirs = other.join();
                 findings.add(theirs.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
@@ -105,14 +108,23 @@ pub fn audit(reader: &ResultReader, frames: &FrameSet, go_on: GoOn<'_>) -> Resul
 }
 
 /// Looks at some frames of a block: their places in it, and their numbers.
-fn examine(block: &ResultBlock, frames: &[(usize, u64)]) -> Findings {
+fn examine(block: &ResultBlock, layout: Option<&Layout>, frames: &[(usize, u64)]) -> Findings {
     let mut findings = Findings::default();
     for (i, frame) in frames {
+        let numbers = match layout {
+            None => Numbers::Frame {
+                energy: block.energy[*i],
+                forces: &block.forces[block.offsets[*i]..block.offsets[*i + 1]],
+                stress: &block.stress[*i],
+            },
+            Some(layout) => Numbers::Row {
+                layout,
+                packed: &block.packed[layout.words() * i..layout.words() * (i + 1)],
+            },
+        };
         let row = Row {
             code: block.status[*i],
-            energy: block.energy[*i],
-            forces: &block.forces[block.offsets[*i]..block.offsets[*i + 1]],
-            stress: &block.stress[*i],
+            numbers,
             checksum: block.checksum[*i],
         };
         row.examine(*frame, &mut findings);
@@ -122,10 +134,56 @@ fn examine(block: &ResultBlock, frames: &[(usize, u64)]) -> Findings {
 
 struct Row<'a> {
     code: i64,
-    energy: f64,
-    forces: &'a [[f64; 3]],
-    stress: &'a [[f64; 3]; 3],
+    numbers: Numbers<'a>,
     checksum: u64,
+}
+
+/// What was computed.
+enum Numbers<'a> {
+    Frame {
+        energy: f64,
+        forces: &'a [[f64; 3]],
+        stress: &'a [[f64; 3]; 3],
+    },
+    Row {
+        layout: &'a Layout,
+        packed: &'a [u64],
+    },
+}
+
+impl Numbers<'_> {
+    fn any_finite(&self) -> bool {
+        match self {
+            Self::Frame { energy, forces, .. } => {
+                energy.is_finite() || forces.as_flattened().iter().any(|x| x.is_finite())
+            }
+            Self::Row { layout, packed } => {
+                let mut nothing = vec![0; packed.len()];
+                layout.blank(&mut nothing);
+                *packed != nothing
+            }
+        }
+    }
+
+    fn has_nan(&self) -> bool {
+        match self {
+            Self::Frame { energy, forces, .. } => {
+                energy.is_nan() || forces.as_flattened().iter().any(|x| x.is_nan())
+            }
+            Self::Row { layout, packed } => layout.hole(packed).is_some(),
+        }
+    }
+
+    fn checksum(&self) -> u64 {
+        match self {
+            Self::Frame {
+                energy,
+                forces,
+                stress,
+            } => checksum(*energy, forces, stress),
+            Self::Row { layout, packed } => checksum_of_row(layout, packed),
+        }
+    }
 }
 
 impl Row<'_> {
@@ -136,16 +194,14 @@ impl Row<'_> {
         if status != Status::Completed {
             findings.not_completed += 1;
             // A kill between results and states leaves numbers that no state vouches for: harmless, computed again.
-            let numbers =
-                self.energy.is_finite() || self.forces.as_flattened().iter().any(|x| x.is_finite());
-            findings.uncommitted += u64::from(numbers && status == Status::Undefined);
+            let numbers = status == Status::Undefined && self.numbers.any_finite();
+            findings.uncommitted += u64::from(numbers);
             return;
         }
         findings.completed += 1;
-        let nan = self.energy.is_nan() || self.forces.as_flattened().iter().any(|x| x.is_nan());
-        if nan {
+        if self.numbers.has_nan() {
             findings.wrong.push((frame, Wrong::NotANumber));
-        } else if checksum(self.energy, self.forces, self.stress) != self.checksum {
+        } else if self.numbers.checksum() != self.checksum {
             findings.wrong.push((frame, Wrong::Checksum));
         }
     }
@@ -159,9 +215,11 @@ mod tests {
         let mut findings = Findings::default();
         let row = Row {
             code,
-            energy,
-            forces: &[[1.0, 2.0, 3.0]],
-            stress: &[[0.0; 3]; 3],
+            numbers: Numbers::Frame {
+                energy,
+                forces: &[[1.0, 2.0, 3.0]],
+                stress: &[[0.0; 3]; 3],
+            },
             checksum,
         };
         row.examine(4, &mut findings);

@@ -65,12 +65,31 @@ pub fn lay_out(
     make: Make<'_>,
     go_on: GoOn<'_>,
 ) -> Result<()> {
+    let needed = space(input, geometry);
+    lay_out_with(result, needed, make, go_on, |file, pace| {
+        let doing = || failed(format!("cannot create {}", result.display()));
+        write_h5md(file).map_err(doing())?;
+        let particles = group(file, layout::PARTICLES).map_err(doing())?;
+        write_time_axis(file, input, pace)?;
+        write_geometry(&particles, result, input, geometry, pace)?;
+        create_results(file, input).map_err(doing())
+    })
+}
+
+/// As [`lay_out`], for a file of about `needed` bytes into which `write` puts groups and datasets.
+pub(super) fn lay_out_with(
+    result: &Path,
+    needed: u64,
+    make: Make<'_>,
+    go_on: GoOn<'_>,
+    write: impl FnOnce(&File, &mut Pace<'_>) -> Result<()>,
+) -> Result<()> {
     let path = temporary(result);
-    let done = check_space(result, input, geometry)
+    let done = check_space(result, needed)
         .and_then(|()| remove_if_there(&path))
         .and_then(|()| {
             make(&path);
-            create_at(&path, result, input, geometry, go_on)
+            create_at(&path, result, go_on, write)
         })
         .and_then(|()| go_on());
     if done.is_err() {
@@ -83,9 +102,8 @@ pub fn lay_out(
 fn create_at(
     path: &Path,
     result: &Path,
-    input: &mut Input,
-    geometry: Geometry,
     go_on: GoOn<'_>,
+    write: impl FnOnce(&File, &mut Pace<'_>) -> Result<()>,
 ) -> Result<()> {
     let doing = || failed(format!("cannot create {}", result.display()));
     // Made by us first: the system's word for what is wrong is clearer than an HDF5 stack.
@@ -100,14 +118,9 @@ fn create_at(
     let mut builder = FileBuilder::new();
     builder.with_fapl(|fapl| fapl.libver_earliest().alignment(ALIGNED.0, ALIGNED.1));
     let file = builder.create(path).map_err(doing())?;
-    write_h5md(&file).map_err(doing())?;
-    let particles = group(&file, layout::PARTICLES).map_err(doing())?;
-    write_time_axis(&file, input, &mut pace)?;
-    write_geometry(&particles, result, input, geometry, &mut pace)?;
-    create_results(&file, input).map_err(doing())?;
+    write(&file, &mut pace)?;
     file.flush().map_err(doing())?;
     // The file closes with the last of its objects.
-    drop(particles);
     file.close().map_err(doing())?;
     if ffi::open_objects() > before {
         return Err(Error::failure(format!(
@@ -195,6 +208,11 @@ fn create_results(file: &File, input: &Input) -> ::hdf5::Result<()> {
         write_text(&values, "unit", unit)?;
         share_time_axis(&group)?;
     }
+    create_books(file, frames)
+}
+
+/// The datasets that tell the state of each frame or row, and the history.
+pub(super) fn create_books(file: &File, frames: usize) -> ::hdf5::Result<()> {
     let ours = group(file, layout::FRAMEWISE)?;
     filled(&ours, "status", &[frames], Status::Undefined.code())?;
     filled(&ours, "checksum", &[frames], 0u64)?;
@@ -204,8 +222,8 @@ fn create_results(file: &File, input: &Input) -> ::hdf5::Result<()> {
     Ok(())
 }
 
-/// Says how much is missing before anything is written.
-fn check_space(result: &Path, input: &Input, geometry: Geometry) -> Result<()> {
+/// Bytes that the result will take, about.
+fn space(input: &Input, geometry: Geometry) -> u64 {
     let (frames, atoms) = (input.frames(), input.total_atoms());
     let copied = if copies(input, geometry) {
         24 * atoms
@@ -213,7 +231,11 @@ fn check_space(result: &Path, input: &Input, geometry: Geometry) -> Result<()> {
         0
     };
     let per_frame = 8 + 72 + 8 + 8 + 4 + MESSAGE_BYTES as u64 + 16 + 72 + 8 + 3;
-    let needed = copied + 24 * atoms + 4 * atoms + per_frame * frames + (1 << 17);
+    copied + 24 * atoms + 4 * atoms + per_frame * frames + (1 << 17)
+}
+
+/// Says how much is missing before anything is written.
+fn check_space(result: &Path, needed: u64) -> Result<()> {
     let folder = folder_of(result);
     let Ok(disk) = rustix::fs::statvfs(&folder) else {
         return Err(Error::failure(format!(

@@ -192,12 +192,34 @@ const MOST_RUNS: usize = 1 << 15;
 
 /// Reads the rows `rows` (ascending, disjoint) of `dataset` into `data`; HDF5 converts numbers to `T`.
 pub fn read_rows<T: H5Type>(dataset: &Dataset, rows: &[Range<u64>], data: &mut [T]) -> Result<()> {
-    let elements = check_length(dataset, rows, data.len())?;
+    read(dataset, rows, data, 1, MemoryType::of::<T>)
+}
+
+/// As [`read_rows`], of elements that become `memory` on the way.
+pub fn read_bytes(
+    dataset: &Dataset,
+    rows: &[Range<u64>],
+    (memory, bytes): (&Datatype, &mut [u8]),
+) -> Result<()> {
+    read(dataset, rows, bytes, memory.size().max(1), || {
+        Ok(MemoryType::Made(memory.clone()))
+    })
+}
+
+/// Reads into `data`, of which `width` make up an element of the type that `memory_type` makes.
+fn read<T>(
+    dataset: &Dataset,
+    rows: &[Range<u64>],
+    data: &mut [T],
+    width: usize,
+    memory_type: impl FnOnce() -> Result<MemoryType>,
+) -> Result<()> {
+    let elements = check_length(dataset, rows, data.len() / width)?;
     if data.is_empty() {
         return Ok(());
     }
     hdf5::sync::sync(|| {
-        let memory_type = MemoryType::of::<T>()?;
+        let memory_type = memory_type()?;
         let plist = transfer_list(Transfer::Independent)?;
         // SAFETY: the list is open; without buffers given HDF5 makes its own.
         let code = unsafe { H5Pset_buffer(plist.id, CONVERTED, null_mut(), null_mut()) };
@@ -205,11 +227,12 @@ pub fn read_rows<T: H5Type>(dataset: &Dataset, rows: &[Range<u64>], data: &mut [
         let mut rest = data;
         for rows in rows.chunks(MOST_RUNS) {
             let wanted = rows.iter().map(|r| r.end - r.start).sum::<u64>() as usize * elements;
-            let (now, later) = rest.split_at_mut(wanted);
+            let (now, later) = rest.split_at_mut(wanted * width);
             rest = later;
             let file_space = select(dataset, rows)?;
-            let memory_space = memory_space(now.len())?;
-            // SAFETY: as in `write_rows`; HDF5 writes the selected elements, as many as `now` has, into `now`.
+            let memory_space = memory_space(wanted)?;
+            // SAFETY: as in `write_rows`; HDF5 writes the selected elements, as many as `now` has, into
+            // `now`: both callers declare the type that it is made of.
             let code = unsafe {
                 H5Dread(
                     dataset.id(),

@@ -16,6 +16,7 @@ use super::layout;
 use super::open_read_only;
 use super::pace::Pace;
 use super::readback::Place;
+use super::rows::stored::StoredRows;
 
 /// Fewer bytes than this per rank are not worth a second rank.
 const SHARE: u64 = 64 << 20;
@@ -56,7 +57,7 @@ impl<'a> Filler<'a> {
         let fills = fills(&path)?;
         let total: u64 = fills.iter().map(|f| f.bytes.end - f.bytes.start).sum();
         let workers = (total / least).clamp(1, ranks);
-        // Shares begin at whole elements, which have 4 or 8 bytes.
+        // Shares begin at whole numbers, which have 4 or 8 bytes.
         let left = if rank < workers {
             part(total / 8, rank, workers)
         } else {
@@ -118,17 +119,25 @@ fn fills(path: &Path) -> Result<Vec<Fill>> {
     let file = open_read_only(path)?;
     let nan = f64::NAN.to_ne_bytes();
     let mut fills = Vec::new();
-    for (name, pattern) in [
-        (format!("{}/value", layout::FORCES), &nan[..]),
-        (format!("{}/value", layout::ENERGY), &nan),
-        (format!("{}/value", layout::STRESS), &nan),
-        (
-            layout::STATUS.to_owned(),
-            &Status::Undefined.code().to_ne_bytes(),
-        ),
+    let undefined = Status::Undefined.code().to_ne_bytes();
+    let no_time = f32::NAN.to_ne_bytes();
+    let mut wanted = vec![
+        (layout::STATUS.to_owned(), &undefined[..]),
         (layout::CHECKSUM.to_owned(), &[0; 8]),
-        (layout::SECONDS.to_owned(), &f32::NAN.to_ne_bytes()),
-    ] {
+        (layout::SECONDS.to_owned(), &no_time),
+    ];
+    match StoredRows::of(&file)? {
+        None => wanted.extend(
+            [layout::FORCES, layout::ENERGY, layout::STRESS]
+                .map(|group| (format!("{group}/value"), &nan[..])),
+        ),
+        Some(rows) => {
+            let blank = rows.layout.specs().iter().map(|spec| spec.element.blank());
+            wanted.extend(rows.paths().into_iter().zip(blank));
+            wanted.push((rows.completed(), &[0; 8]));
+        }
+    }
+    for (name, pattern) in wanted {
         let dataset = file
             .dataset(&name)
             .map_err(super::failed(format!("{}: {name}", path.display())))?;
@@ -141,7 +150,11 @@ fn fills(path: &Path) -> Result<Vec<Fill>> {
             });
         }
     }
-    // Elements of 8 bytes first: then a share that begins at a multiple of 8 begins at an element.
-    fills.sort_by_key(|fill| (fill.pattern.len() < 8, fill.bytes.start));
+    // Elements of 8 bytes first: then a share that begins at a multiple of 8 begins at an element. Zeros are the same
+    // wherever a share begins.
+    fills.sort_by_key(|fill| {
+        let zeros = fill.pattern.iter().all(|byte| *byte == 0);
+        (zeros, fill.pattern.len() < 8, fill.bytes.start)
+    });
     Ok(fills)
 }

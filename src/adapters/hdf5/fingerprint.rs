@@ -9,6 +9,7 @@ use crate::engine::ports::Source;
 use crate::planning::frame_set::FrameSet;
 
 use super::input::Input;
+use super::rows::RowInput;
 
 /// Inputs whose positions take no more than this are hashed whole.
 const WHOLE_BYTES: u64 = 256 << 20;
@@ -24,14 +25,35 @@ pub fn fingerprint(input: &mut Input, go_on: GoOn<'_>) -> Result<String> {
     let mut hash = Stream::new();
     hash.bytes(&input.frames().to_le_bytes());
     hash.bytes(&input.total_atoms().to_le_bytes());
-    let mut rest = sample(input.frames(), 24 * input.total_atoms());
-    let mut block = FrameBlock::default();
-    while !rest.is_empty() {
-        go_on()?;
-        input.read(&rest.split_front(input.block_frames()), &mut block)?;
-        hash.block(&block);
+    let rest = sample(input.frames(), 24 * input.total_atoms());
+    let block_frames = input.block_frames();
+    hash.all(input, rest, block_frames, go_on)
+}
+
+/// The same of an array: XXH3-64 over its number of rows, their shape, type and axes, and all rows, or 4096 evenly spaced
+/// ones where they take more than 256 MiB.
+pub fn fingerprint_of_rows(input: &mut RowInput, go_on: GoOn<'_>) -> Result<String> {
+    let mut hash = Stream::new();
+    hash.bytes(&input.rows().to_le_bytes());
+    let description = input.description();
+    hash.bytes(format!("{:?} {:?}", input.stored(), description.shape).as_bytes());
+    for axis in &description.axes {
+        hash.reals(&axis.values);
     }
-    Ok(format!("{:016x}", hash.digest()))
+    let rest = sample(input.rows(), input.rows() * input.row_bytes() as u64);
+    let block_rows = input.block_rows();
+    hash.all(input, rest, block_rows, go_on)
+}
+
+/// As [`glance`], of an array.
+pub fn glance_at_rows(input: &mut RowInput) -> Result<String> {
+    let frames = spaced(input.rows(), GLANCES);
+    let digest = Stream::new().all(input, frames, 1, &|| Ok(()))?;
+    let (rows, name) = (input.rows(), input.name());
+    Ok(format!(
+        "{rows} rows of {:?} in {name}, {digest}",
+        input.description().shape
+    ))
 }
 
 /// What every rank can afford to look at, so that ranks with another file under the same path find out: numbers of
@@ -106,7 +128,27 @@ impl Stream {
         }
     }
 
+    /// Hashes `rest` of what `source` has, and returns the digest in text.
+    fn all(
+        mut self,
+        source: &mut dyn Source,
+        mut rest: FrameSet,
+        at_once: u64,
+        go_on: GoOn<'_>,
+    ) -> Result<String> {
+        let mut block = FrameBlock::default();
+        while !rest.is_empty() {
+            go_on()?;
+            source.read(&rest.split_front(at_once), &mut block)?;
+            self.block(&block);
+        }
+        Ok(format!("{:016x}", self.digest()))
+    }
+
     fn block(&mut self, block: &FrameBlock) {
+        if block.value_bytes > 0 {
+            return (0..block.len()).for_each(|i| self.bytes(block.row(i)));
+        }
         for i in 0..block.len() {
             let frame = block.frame(i);
             self.bytes(&(frame.len() as u64).to_le_bytes());

@@ -41,6 +41,10 @@ pub const MESSAGE_BYTES: usize = 128;
 pub mod attribute {
     /// Name of the calculator.
     pub const CALCULATOR: &str = "calculator";
+    /// Name of the kernel, where rows of an array were computed.
+    pub const KERNEL: &str = "kernel";
+    /// Where the results of a kernel are, as a JSON object, see `rows::stored`.
+    pub const RESULTS: &str = "results";
     /// All its parameters as a JSON object, defaults included.
     pub const PARAMETERS: &str = "parameters";
     /// The name under which results are stored.

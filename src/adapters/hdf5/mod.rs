@@ -13,6 +13,7 @@ mod locate;
 mod pace;
 pub mod readback;
 pub mod result_reader;
+pub mod rows;
 pub mod seconds;
 pub mod sink;
 mod slab;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ::hdf5::{Dataset, File};
+use zerocopy::IntoBytes as _;
 
 use crate::domain::error::{Error, Result};
 use crate::domain::frame::FrameBlock;
@@ -16,6 +17,7 @@ use super::create::Message;
 use super::history::{self, Run};
 use super::input::Input;
 use super::readback::Place;
+use super::rows::stored::StoredRows;
 use super::{
     READ_GAP, failed, ffi, has_signature, layout, lossy, open_read_only, require_room,
     text_attribute,
@@ -37,6 +39,8 @@ pub struct ResultBlock {
     pub forces: Vec<[f64; 3]>,
     /// Stresses (eV/Å³).
     pub stress: Vec<[[f64; 3]; 3]>,
+    /// Results of rows of an array, packed row after row; nothing but these where a kernel computed.
+    pub packed: Vec<u64>,
     /// Stored checksums.
     pub checksum: Vec<u64>,
     /// Frame `i` owns `forces[offsets[i]..offsets[i + 1]]`.
@@ -66,18 +70,40 @@ impl States {
 /// A result file open for reading.
 pub struct ResultReader {
     path: PathBuf,
-    energy: Dataset,
-    forces: Dataset,
-    stress: Dataset,
+    results: Results,
     status: Dataset,
     checksum: Dataset,
     message: Dataset,
     history: Dataset,
-    offsets: Option<Dataset>,
     attributes: BTreeMap<String, String>,
     geometry: Option<Input>,
     frames: u64,
     _file: File,
+}
+
+/// The datasets that hold what was computed.
+enum Results {
+    Frames {
+        energy: Dataset,
+        forces: Dataset,
+        stress: Dataset,
+        offsets: Option<Dataset>,
+    },
+    Rows(StoredRows, Vec<Dataset>),
+}
+
+impl Results {
+    fn all(&self) -> Vec<&Dataset> {
+        match self {
+            Self::Frames {
+                energy,
+                forces,
+                stress,
+                ..
+            } => vec![energy, stress, forces],
+            Self::Rows(_, columns) => columns.iter().collect(),
+        }
+    }
 }
 
 /// Whether `path` is an HDF5 file with a result of framewise in it; an error when it cannot be read.
@@ -99,7 +125,7 @@ impl ResultReader {
         let file = open_read_only(path)?;
         let ours = file.group(layout::FRAMEWISE).map_err(|_| {
             Error::failure(format!(
-                "{}: not a result of framewise (group {} is missing); give the file that `framewise run -o` wrote",
+                "{}: not a result of framewise (group {} is missing); give the file that `framewise run -o` or `map -o` wrote",
                 path.display(),
                 layout::FRAMEWISE
             ))
@@ -116,15 +142,26 @@ impl ResultReader {
             })
         };
         let status = dataset(layout::STATUS)?;
+        let results = match StoredRows::of(&file)? {
+            None => Results::Frames {
+                energy: dataset(&format!("{}/value", layout::ENERGY))?,
+                forces: dataset(&format!("{}/value", layout::FORCES))?,
+                stress: dataset(&format!("{}/value", layout::STRESS))?,
+                offsets: file.dataset(layout::OFFSETS).ok(),
+            },
+            Some(rows) => {
+                let paths = rows.paths();
+                let columns = paths.iter().map(|name| dataset(name));
+                let columns = columns.collect::<Result<_>>()?;
+                Results::Rows(rows, columns)
+            }
+        };
         let reader = Self {
             path: path.to_owned(),
-            energy: dataset(&format!("{}/value", layout::ENERGY))?,
-            forces: dataset(&format!("{}/value", layout::FORCES))?,
-            stress: dataset(&format!("{}/value", layout::STRESS))?,
+            results,
             checksum: dataset(layout::CHECKSUM)?,
             message: dataset(layout::MESSAGE)?,
             history: dataset(layout::HISTORY)?,
-            offsets: file.dataset(layout::OFFSETS).ok(),
             frames: status.size() as u64,
             status,
             attributes,
@@ -137,11 +174,27 @@ impl ResultReader {
 
     fn check_shapes(&self) -> Result<()> {
         let rows = |dataset: &Dataset| dataset.shape().first().copied().unwrap_or(0) as u64;
-        let per_frame = [&self.energy, &self.stress, &self.checksum, &self.message];
-        for dataset in per_frame.into_iter().chain([&self.status, &self.forces]) {
+        let all = self.results.all();
+        let books = [&self.checksum, &self.message, &self.status];
+        for dataset in all.iter().copied().chain(books) {
             require_room(&self.path, dataset)?;
         }
-        for dataset in per_frame {
+        if let Results::Rows(rows, columns) = &self.results
+            && let Some(k) = (0..columns.len()).find(|k| !rows.fits(*k, &columns[*k]))
+        {
+            return Err(Error::failure(format!(
+                "{}: {} is not what attribute {} says: the file is damaged",
+                self.path.display(),
+                columns[k].name(),
+                layout::attribute::RESULTS
+            )));
+        }
+        // Rows of forces may be atoms.
+        let per_frame = match &self.results {
+            Results::Frames { .. } => &all[..2],
+            Results::Rows(..) => &all[..],
+        };
+        for dataset in per_frame.iter().copied().chain(books) {
             if rows(dataset) != self.frames {
                 return Err(Error::failure(format!(
                     "{}: {} has {} rows, but there are {} frames",
@@ -157,11 +210,9 @@ impl ResultReader {
 
     /// Refuses a file whose results are not at fixed places: a run must not write into it.
     pub fn require_contiguous(&self) -> Result<()> {
-        let results = [&self.energy, &self.forces, &self.stress, &self.checksum];
-        for dataset in results.into_iter().chain([&self.status, &self.message]) {
-            Place::of(dataset)?;
-        }
-        Ok(())
+        let books = [&self.checksum, &self.status, &self.message];
+        let mut all = self.results.all().into_iter().chain(books);
+        all.try_for_each(|dataset| Place::of(dataset).map(|_| ()))
     }
 
     /// Number of frames.
@@ -171,12 +222,49 @@ impl ResultReader {
 
     /// Atoms of all frames together.
     pub fn total_atoms(&self) -> u64 {
-        self.forces.size() as u64 / 3
+        match &self.results {
+            Results::Frames { forces, .. } => forces.size() as u64 / 3,
+            Results::Rows(..) => 0,
+        }
+    }
+
+    /// Where the results of rows are; `None` where they are those of frames.
+    pub fn rows(&self) -> Option<&StoredRows> {
+        match &self.results {
+            Results::Frames { .. } => None,
+            Results::Rows(rows, _) => Some(rows),
+        }
+    }
+
+    /// What one of the things is called that were computed.
+    pub fn item(&self) -> &'static str {
+        if self.rows().is_some() {
+            "row"
+        } else {
+            "frame"
+        }
+    }
+
+    /// Refuses a result that has no frames in it.
+    pub fn require_frames(&self) -> Result<()> {
+        match self.rows() {
+            None => Ok(()),
+            Some(rows) => Err(Error::failure(format!(
+                "{}: holds results of rows, which have no geometry; they are in group {}, for h5py, pyUSID or sidpy",
+                self.path.display(),
+                rows.group
+            ))),
+        }
     }
 
     /// Atoms in each frame; `None` for ragged sets.
     pub fn atoms(&self) -> Option<u64> {
-        (self.forces.ndim() == 3).then(|| self.forces.shape()[1] as u64)
+        match &self.results {
+            Results::Frames { forces, .. } => {
+                (forces.ndim() == 3).then(|| forces.shape()[1] as u64)
+            }
+            Results::Rows(..) => Some(0),
+        }
     }
 
     /// A text attribute of the job, see [`layout::attribute`].
@@ -281,36 +369,37 @@ impl ResultReader {
     pub fn read_results(&self, frames: &FrameSet, block: &mut ResultBlock) -> Result<()> {
         let n = frames.len() as usize;
         block.status.resize(n, 0);
-        block.energy.resize(n, 0.0);
-        block.stress.resize(n, [[0.0; 3]; 3]);
         block.checksum.resize(n, 0);
         let rows = frames.runs();
         // The state first: a run may commit meanwhile, and a frame whose state was read as completed has its
         // results on disk.
         ffi::read_rows(&self.status, rows, &mut block.status)?;
-        ffi::read_rows(&self.energy, rows, &mut block.energy)?;
-        ffi::read_rows(
-            &self.stress,
-            rows,
-            block.stress.as_flattened_mut().as_flattened_mut(),
-        )?;
         ffi::read_rows(&self.checksum, rows, &mut block.checksum)?;
-        let atoms = self.atom_rows(frames, &mut block.offsets)?;
+        let (energy, forces, stress, offsets) = match &self.results {
+            Results::Frames {
+                energy,
+                forces,
+                stress,
+                offsets,
+            } => (energy, forces, stress, offsets),
+            Results::Rows(stored, columns) => return read_packed(stored, columns, frames, block),
+        };
+        block.energy.resize(n, 0.0);
+        block.stress.resize(n, [[0.0; 3]; 3]);
+        ffi::read_rows(energy, rows, &mut block.energy)?;
+        let stresses = block.stress.as_flattened_mut().as_flattened_mut();
+        ffi::read_rows(stress, rows, stresses)?;
+        if self.atoms().is_none() && offsets.is_none() {
+            return Err(Error::failure(format!(
+                "{}: dataset {} is missing",
+                self.path.display(),
+                layout::OFFSETS
+            )));
+        }
+        let atoms = force_rows(forces, offsets.as_ref(), frames, &mut block.offsets)?;
         let total = block.offsets.last().copied().unwrap_or(0);
         block.forces.resize(total, [0.0; 3]);
-        ffi::read_rows(&self.forces, atoms.runs(), block.forces.as_flattened_mut())
-    }
-
-    /// Rows of the forces that belong to `frames`, and where each frame's begin.
-    fn atom_rows(&self, frames: &FrameSet, offsets: &mut Vec<usize>) -> Result<FrameSet> {
-        if self.atoms().is_some() || self.offsets.is_some() {
-            return force_rows(&self.forces, self.offsets.as_ref(), frames, offsets);
-        }
-        Err(Error::failure(format!(
-            "{}: dataset {} is missing",
-            self.path.display(),
-            layout::OFFSETS
-        )))
+        ffi::read_rows(forces, atoms.runs(), block.forces.as_flattened_mut())
     }
 
     /// Reads geometry and results of `frames`.
@@ -328,6 +417,26 @@ impl ResultReader {
         }
         self.read_results(frames, results)
     }
+}
+
+/// Reads the results of rows and packs them as they were when they were computed.
+fn read_packed(
+    stored: &StoredRows,
+    columns: &[Dataset],
+    rows: &FrameSet,
+    block: &mut ResultBlock,
+) -> Result<()> {
+    let n = rows.len() as usize;
+    block.packed.clear();
+    block.packed.resize(n * stored.layout.words(), 0);
+    let mut column = Vec::new();
+    for (k, dataset) in columns.iter().enumerate() {
+        let memory = stored.memory(k)?;
+        column.resize(n * stored.layout.part(k).len(), 0);
+        ffi::read_bytes(dataset, rows.runs(), (&memory, &mut column))?;
+        stored.pack(k, &column, block.packed.as_mut_bytes());
+    }
+    Ok(())
 }
 
 /// Rows of `forces` that belong to `frames`, and where each frame's begin among them: `offsets` has one entry more than

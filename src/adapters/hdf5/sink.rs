@@ -27,6 +27,7 @@ use super::ffi::Transfer;
 use super::history::{Run, SLOT_BYTES};
 use super::layout::{self, MESSAGE_BYTES};
 use super::readback::{Place, ReadBack};
+use super::rows::stored::StoredRows;
 use super::write::{Column, Target, Writer};
 
 /// The result, open for writing on all ranks.
@@ -42,11 +43,7 @@ pub struct ResultSink {
 
 /// The datasets of a result.
 struct Sets {
-    energy: Target,
-    forces: Target,
-    /// Rows of the forces are atoms, since frames differ in size.
-    ragged: bool,
-    stress: Target,
+    results: Results,
     checksum: Target,
     seconds: Target,
     status: Target,
@@ -54,26 +51,113 @@ struct Sets {
     history: Target,
 }
 
+/// Those that hold what was computed.
+enum Results {
+    Frames {
+        energy: Target,
+        forces: Target,
+        stress: Target,
+    },
+    Rows {
+        stored: StoredRows,
+        /// One for each result, and its rows at hand.
+        columns: Vec<(Target, Vec<u8>)>,
+        /// 1 where a row is completed, for pyUSID.
+        completed: Target,
+    },
+}
+
+/// The datasets, in the order in which [`Sets::new`] takes them.
+fn names(stored: Option<&StoredRows>) -> Vec<String> {
+    let books = [
+        layout::CHECKSUM,
+        layout::SECONDS,
+        layout::STATUS,
+        layout::MESSAGE,
+        layout::HISTORY,
+    ];
+    let mut names: Vec<_> = books.map(str::to_owned).into();
+    match stored {
+        None => names.extend(
+            [layout::ENERGY, layout::FORCES, layout::STRESS].map(|group| format!("{group}/value")),
+        ),
+        Some(rows) => {
+            names.push(rows.completed());
+            names.extend(rows.paths());
+        }
+    }
+    names
+}
+
 impl Sets {
-    /// Rows of the forces: frames, or atoms where frames differ in size.
-    fn force_rows<'a>(&self, rows: &'a Rows) -> &'a [Range<u64>] {
-        if self.ragged {
-            rows.atoms.runs()
-        } else {
-            rows.frames.runs()
+    fn new(targets: Vec<Target>, stored: Option<StoredRows>) -> Self {
+        let mut targets = targets.into_iter();
+        let mut next = || targets.next().expect("one for each name");
+        let (checksum, seconds, status, message, history) =
+            (next(), next(), next(), next(), next());
+        let results = match stored {
+            None => Results::Frames {
+                energy: next(),
+                forces: next(),
+                stress: next(),
+            },
+            Some(stored) => Results::Rows {
+                stored,
+                completed: next(),
+                columns: targets.map(|target| (target, Vec::new())).collect(),
+            },
+        };
+        Self {
+            results,
+            checksum,
+            seconds,
+            status,
+            message,
+            history,
         }
     }
 
     /// The results as they are stored.
-    fn results<'a>(&'a self, rows: &'a Rows) -> [Column<'a>; 5] {
+    fn results<'a>(&'a mut self, rows: &'a Rows) -> Vec<Column<'a>> {
         let frames = rows.frames.runs();
-        [
-            (&self.energy, frames, rows.energies.as_bytes()),
-            (&self.forces, self.force_rows(rows), rows.forces.as_bytes()),
-            (&self.stress, frames, rows.stresses.as_bytes()),
+        let mut all: Vec<Column<'a>> = vec![
             (&self.checksum, frames, rows.checksums.as_bytes()),
             (&self.seconds, frames, rows.seconds.as_bytes()),
-        ]
+        ];
+        match &mut self.results {
+            Results::Frames {
+                energy,
+                forces,
+                stress,
+            } => {
+                // Rows of the forces: frames, or atoms where frames differ in size.
+                let force_rows = if forces.is_flat() {
+                    rows.atoms.runs()
+                } else {
+                    frames
+                };
+                all.push((energy, frames, rows.energies.as_bytes()));
+                all.push((forces, force_rows, rows.forces.as_bytes()));
+                all.push((stress, frames, rows.stresses.as_bytes()));
+            }
+            Results::Rows {
+                stored, columns, ..
+            } => {
+                for (k, (target, column)) in columns.iter_mut().enumerate() {
+                    stored.unpack(k, rows.packed.as_bytes(), column);
+                    all.push((target, frames, column));
+                }
+            }
+        }
+        all
+    }
+
+    /// What pyUSID reads of the states.
+    fn completed(&self) -> Option<&Target> {
+        match &self.results {
+            Results::Frames { .. } => None,
+            Results::Rows { completed, .. } => Some(completed),
+        }
     }
 }
 
@@ -100,52 +184,22 @@ impl ResultSink {
         guard: Option<Guard>,
         run: Run,
     ) -> Result<Self> {
-        let value = |group: &str| format!("{group}/value");
-        let (energy, forces, stress) = (
-            value(layout::ENERGY),
-            value(layout::FORCES),
-            value(layout::STRESS),
-        );
+        Self::open_stored(path, (world, info), transfer, guard, (run, None))
+    }
+
+    /// As [`open`](Self::open), of a result of rows where `stored` says where they are.
+    pub fn open_stored(
+        path: &Path,
+        (world, info): (RawCommunicator, Option<RawInfo>),
+        transfer: Transfer,
+        guard: Option<Guard>,
+        (run, stored): (Run, Option<StoredRows>),
+    ) -> Result<Self> {
         let back = ReadBack::open(path);
         // Whatever became of it: the other ranks are in this one.
-        let (
-            writer,
-            [
-                energy,
-                forces,
-                stress,
-                checksum,
-                seconds,
-                status,
-                message,
-                history,
-            ],
-        ) = Writer::open(
-            path,
-            (world, info),
-            transfer,
-            [
-                &energy,
-                &forces,
-                &stress,
-                layout::CHECKSUM,
-                layout::SECONDS,
-                layout::STATUS,
-                layout::MESSAGE,
-                layout::HISTORY,
-            ],
-        )?;
-        let sets = Sets {
-            ragged: forces.is_flat(),
-            energy,
-            forces,
-            stress,
-            checksum,
-            seconds,
-            status,
-            message,
-            history,
-        };
+        let names = names(stored.as_ref());
+        let (writer, targets) = Writer::open(path, (world, info), transfer, &names)?;
+        let sets = Sets::new(targets, stored);
         let back = match back {
             Ok(back) => back,
             Err(error) => {
@@ -204,15 +258,14 @@ impl Sink for ResultSink {
 
     fn write_status(&mut self, rows: &Rows, messages: bool) -> Result<()> {
         let (sets, frames) = (&self.sets, rows.frames.runs());
-        let codes = codes(rows);
-        let status = (&sets.status, frames, codes.as_bytes());
-        if !messages {
-            return self.writer.write(&mut [status]);
+        let (codes, ones, texts) = (codes(rows), ones(rows), texts(rows));
+        let mut columns = vec![(&sets.status, frames, codes.as_bytes())];
+        columns.extend(sets.completed().map(|set| (set, frames, &ones[..])));
+        if messages {
+            let frames = if texts.is_empty() { &[] } else { frames };
+            columns.push((&sets.message, frames, &texts));
         }
-        let texts = texts(rows);
-        let frames = if texts.is_empty() { &[] } else { frames };
-        self.writer
-            .write(&mut [status, (&sets.message, frames, &texts)])
+        self.writer.write(&mut columns)
     }
 
     fn sync(&mut self) -> Result<()> {
@@ -243,6 +296,9 @@ impl Sink for ResultSink {
         if messages && !rows.messages.is_empty() {
             let place = &self.sets.message.place;
             self.back.compare(place, frames, &texts(rows))?;
+        }
+        if let Some(completed) = self.sets.completed() {
+            self.back.compare(&completed.place, frames, &ones(rows))?;
         }
         self.back
             .compare(&self.sets.status.place, frames, codes(rows).as_bytes())
@@ -315,6 +371,12 @@ fn undefined(back: &ReadBack, status: &Place, frames: &FrameSet) -> Result<Frame
 /// The states as they are stored.
 fn codes(rows: &Rows) -> Vec<i64> {
     rows.statuses.iter().map(|s| s.code()).collect()
+}
+
+/// 1 for rows that are completed.
+fn ones(rows: &Rows) -> Vec<u8> {
+    let completed = rows.statuses.iter().map(|s| *s == Status::Completed);
+    completed.map(u8::from).collect()
 }
 
 /// The messages as they are stored: cut at a character's boundary, filled up with zeros.

@@ -46,20 +46,21 @@ pub struct Writer {
 impl Writer {
     /// Opens the file and `names` in it. Collective. Where it fails on one rank alone the file stays open: closing it is
     /// collective, too.
-    pub fn open<const N: usize>(
+    pub fn open(
         path: &Path,
         (world, info): (RawCommunicator, Option<RawInfo>),
         transfer: Transfer,
-        names: [&str; N],
-    ) -> Result<(Self, [Target; N])> {
+        names: &[String],
+    ) -> Result<(Self, Vec<Target>)> {
         let file = open_parallel(path, world, info)?;
         // Every rank opens all of them, whatever became of the first: opening is collective.
-        let datasets = names.map(|name| {
+        let open = |name: &String| {
             let opened = file.dataset(name);
             opened.map_err(failed(format!("{}: dataset {name}", path.display())))
-        });
+        };
+        let datasets: Vec<Result<Dataset>> = names.iter().map(open).collect();
         let kept = ManuallyDrop::new(file.clone());
-        let mut targets = Vec::with_capacity(N);
+        let mut targets = Vec::with_capacity(names.len());
         for dataset in datasets {
             let dataset = dataset.map_err(Error::abandoned)?;
             let place = Place::of(&dataset).map_err(Error::abandoned)?;
@@ -73,9 +74,6 @@ impl Writer {
             pieces: Vec::new(),
             rows: Vec::new(),
             gathered: false,
-        };
-        let Ok(targets) = targets.try_into() else {
-            unreachable!("one for each name")
         };
         Ok((writer, targets))
     }

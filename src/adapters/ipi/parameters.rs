@@ -47,6 +47,7 @@ const fn spec(
         unit,
         default,
         per_pair: false,
+        per_species: false,
         help,
     }
 }

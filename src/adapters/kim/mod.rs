@@ -76,6 +76,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
         unit: "",
         default: None,
         per_pair: false,
+        per_species: false,
         help: "full name of a portable model that is installed; required",
     }],
     subject: Some("model"),

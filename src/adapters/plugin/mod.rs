@@ -44,6 +44,7 @@ static PARAMETERS: [ParameterSpec; 2] = [
         unit: "",
         default: None,
         per_pair: false,
+        per_species: false,
         help: "the shared library, a path or a name that the system's loader finds; required",
     },
     ParameterSpec {
@@ -52,6 +53,7 @@ static PARAMETERS: [ParameterSpec; 2] = [
         unit: "",
         default: None,
         per_pair: false,
+        per_species: false,
         help: "any other name: for the library",
     },
 ];

@@ -9,17 +9,17 @@ const RATE: u8 = 5;
 /// Columns where nobody can be asked.
 const WIDTH: u16 = 80;
 
-/// A bar of `planned` frames.
-pub fn make(planned: u64) -> ProgressBar {
+/// A bar of `planned` frames or rows.
+pub fn make(planned: u64, item: &str) -> ProgressBar {
     let target = if io::stderr().is_terminal() {
         ProgressDrawTarget::stderr_with_hz(RATE)
     } else {
         ProgressDrawTarget::term_like_with_hz(Box::new(Piped), RATE)
     };
     let bar = ProgressBar::with_draw_target(Some(planned), target);
-    let template =
-        "{bar:30} {percent:>3}% {human_pos}/{human_len} frames {per_sec} ETA {eta} {msg}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
+    let counts = "{bar:30} {percent:>3}% {human_pos}/{human_len}";
+    let template = format!("{counts} {item}s {{per_sec}} ETA {{eta}} {{msg}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
     bar

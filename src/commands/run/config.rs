@@ -11,14 +11,17 @@ use crate::adapters::hdf5::ffi::Transfer;
 use crate::adapters::hdf5::geometry::Geometry;
 use crate::adapters::isolate::Isolated;
 use crate::adapters::mpi::node::Aggregate;
-use crate::domain::calculator::{Availability, CalculatorKind, Conditions, Factory, Home};
+use crate::domain::calculator::{Availability, Conditions, Home};
 use crate::domain::error::{Error, Result};
-use crate::domain::parameters::{Parameters, did_you_mean};
+use crate::domain::parameters::did_you_mean;
 use crate::planning::selection::{Chunk, Selection};
 use crate::planning::status::Status;
 
 use super::args::RunArgs;
+use super::frames::Frames;
+use super::job_args::JobArgs;
 use super::place;
+use super::task::Task;
 
 /// How to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,23 +45,15 @@ pub enum Walltime {
     In(Duration),
 }
 
-/// A run, ready to start.
+/// A job, ready to start.
 pub struct RunConfig {
-    /// Trajectory.
+    /// Trajectory, or file with an array.
     pub input: PathBuf,
     /// Result file.
     pub result: PathBuf,
-    /// The calculator.
-    pub calculator: &'static CalculatorKind,
-    /// Its parameters.
-    pub parameters: Parameters,
-    /// Makes one calculator per worker.
-    pub factory: Arc<dyn Factory>,
-    /// Name under which results are stored.
-    pub level_of_theory: String,
-    /// Group of the input.
-    pub key: Option<String>,
-    /// Frames; `None`: all.
+    /// What is to be computed.
+    pub task: Box<dyn Task>,
+    /// Frames or rows; `None`: all.
     pub selection: Option<Selection>,
     /// Part of the selection.
     pub chunk: Option<Chunk>,
@@ -84,8 +79,6 @@ pub struct RunConfig {
     pub oversubscribe: bool,
     /// Longest time for one frame.
     pub frame_timeout: Option<Duration>,
-    /// The engine runs in processes of its own.
-    pub isolate: bool,
     /// Failed frames before the job is given up.
     pub max_failures: Option<u64>,
     /// Memory per rank in bytes.
@@ -96,8 +89,6 @@ pub struct RunConfig {
     pub aggregate: Aggregate,
     /// MPI-IO hints.
     pub hints: Vec<(String, String)>,
-    /// Positions in the result.
-    pub geometry: Geometry,
     /// How to show progress.
     pub progress: ProgressStyle,
     /// Where to write the summary.
@@ -117,7 +108,8 @@ impl RunConfig {
                 "{what}; for example: framewise run md.h5 -o result.h5 --calculator null"
             ))
         };
-        let share = share(&args)?;
+        // Before the factory, which may start something.
+        let share = share(&args.job)?;
         let input = args.input.ok_or_else(|| missing("INPUT is missing"))?;
         let result = args.output.ok_or_else(|| missing("-o RESULT is missing"))?;
         let name = args
@@ -156,19 +148,46 @@ impl RunConfig {
         let level_of_theory = args
             .level_of_theory
             .unwrap_or_else(|| (calculator.level_of_theory)(&parameters));
-        Ok(Self {
-            input,
-            result: place::behind_links(result),
+        let task = Frames {
+            input: input.clone(),
             calculator,
             parameters,
             factory,
             level_of_theory,
             key: args.key,
+            isolate,
+            geometry: choice(
+                "--geometry",
+                args.geometry.as_deref().unwrap_or("auto"),
+                &[
+                    ("auto", Geometry::Auto),
+                    ("copy", Geometry::Copy),
+                    ("link", Geometry::Link),
+                ],
+            )?,
+        };
+        let what = What {
+            input,
+            result,
+            task: Box::new(task),
             selection: parsed("--frames", args.frames.as_deref())?,
+            timeout: frame_timeout,
+        };
+        Self::of(what, args.job)
+    }
+
+    /// A job of `what`, with what was typed of the options that all jobs have.
+    pub fn of(what: What, args: JobArgs) -> Result<Self> {
+        Ok(Self {
+            share: share(&args)?,
+            input: what.input,
+            result: place::behind_links(what.result),
+            task: what.task,
+            selection: what.selection,
+            frame_timeout: what.timeout,
             chunk: parsed("--chunk", args.chunk.as_deref())?,
             overwrite: args.overwrite,
             retry: retry(args.retry.as_deref())?,
-            share,
             verify_on_resume: args.verify_on_resume,
             checkpoint_interval: duration(
                 "--checkpoint-interval",
@@ -184,8 +203,6 @@ impl RunConfig {
                 &[("auto", true), ("off", false)],
             )?,
             oversubscribe: args.oversubscribe,
-            frame_timeout,
-            isolate,
             max_failures: args.max_failures,
             max_memory: memory(args.max_memory.as_deref())?,
             transfer: choice(
@@ -198,15 +215,6 @@ impl RunConfig {
             )?,
             aggregate: aggregate(args.aggregate.as_deref())?,
             hints: hints(&args.hint)?,
-            geometry: choice(
-                "--geometry",
-                args.geometry.as_deref().unwrap_or("auto"),
-                &[
-                    ("auto", Geometry::Auto),
-                    ("copy", Geometry::Copy),
-                    ("link", Geometry::Link),
-                ],
-            )?,
             progress: choice(
                 "--progress",
                 args.progress.as_deref().unwrap_or("auto"),
@@ -221,25 +229,23 @@ impl RunConfig {
             trace: args.trace,
         })
     }
-
-    /// Whether the calculator sees itself that no frame takes longer than it may.
-    pub fn keeps_time(&self) -> bool {
-        self.isolate || self.calculator.home == Home::Program
-    }
-
-    /// The parameters as a JSON object, defaults included: what is stored and compared.
-    pub fn parameters_json(&self) -> String {
-        let map: serde_json::Map<_, _> = self
-            .parameters
-            .recorded()
-            .into_iter()
-            .map(|(k, v)| (k, serde_json::Value::from(v)))
-            .collect();
-        serde_json::Value::from(map).to_string()
-    }
 }
 
-fn pairs(flag: &str, typed: &[String]) -> Result<Vec<(String, String)>> {
+/// What a verb has made of its own arguments.
+pub struct What {
+    /// Trajectory, or file with an array.
+    pub input: PathBuf,
+    /// Result file.
+    pub result: PathBuf,
+    /// What is to be computed.
+    pub task: Box<dyn Task>,
+    /// Frames or rows; `None`: all.
+    pub selection: Option<Selection>,
+    /// Longest time for one of them.
+    pub timeout: Option<Duration>,
+}
+
+pub(in crate::commands) fn pairs(flag: &str, typed: &[String]) -> Result<Vec<(String, String)>> {
     let pair = |text: &String| match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().into(), value.trim().into()))
@@ -262,7 +268,10 @@ pub(in crate::commands) fn hints(typed: &[String]) -> Result<Vec<(String, String
     Ok(hints)
 }
 
-fn parsed<T: FromStr<Err = String>>(flag: &str, text: Option<&str>) -> Result<Option<T>> {
+pub(in crate::commands) fn parsed<T: FromStr<Err = String>>(
+    flag: &str,
+    text: Option<&str>,
+) -> Result<Option<T>> {
     text.map(|t| t.parse().map_err(|e| Error::usage(format!("{flag}: {e}"))))
         .transpose()
 }
@@ -309,7 +318,7 @@ fn retry(text: Option<&str>) -> Result<Vec<Status>> {
         .collect()
 }
 
-fn share(args: &RunArgs) -> Result<Option<Duration>> {
+fn share(args: &JobArgs) -> Result<Option<Duration>> {
     let patience = duration("--share-timeout", args.share_timeout.as_deref())?;
     if !args.share {
         return match patience {
@@ -333,7 +342,7 @@ fn share(args: &RunArgs) -> Result<Option<Duration>> {
     Ok(Some(patience))
 }
 
-fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>> {
+pub(in crate::commands) fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>> {
     let Some(text) = text else { return Ok(None) };
     // A bare number means seconds.
     let parsed = match text.trim().parse::<f64>() {

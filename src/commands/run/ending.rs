@@ -62,13 +62,14 @@ pub(super) fn name_failures(config: &RunConfig, selected: &FrameSet) -> Result<(
         .of_any(&[Status::Failed, Status::NotConverged])
         .intersection(selected);
     let shown = failed.slice(0..FAILURES_SHOWN as u64);
+    let item = config.task.item();
     for (frame, message) in shown.iter().zip(reader.messages(&shown)?) {
-        tracing::warn!("frame {frame}: {message}");
+        tracing::warn!("{item} {frame}: {message}");
     }
     let more = failed.len() - shown.len();
     if more > 0 {
         let result = config.result.display();
-        tracing::warn!("and {more} frames more: framewise status {result} --failed");
+        tracing::warn!("and {more} {item}s more: framewise status {result} --failed");
     }
     Ok(())
 }

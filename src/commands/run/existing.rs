@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use ::hdf5::FileBuilder;
+use ::hdf5::{File, FileBuilder};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::adapters::hdf5::audit::mean_bytes;
 use crate::adapters::hdf5::create::Message;
 use crate::adapters::hdf5::failed;
-use crate::adapters::hdf5::ffi::{Transfer, write_rows};
-use crate::adapters::hdf5::input::Input;
+use crate::adapters::hdf5::ffi::{Transfer, write_bytes, write_rows};
 use crate::adapters::hdf5::layout::{self, attribute};
 use crate::adapters::hdf5::result_reader::{ResultReader, force_rows};
+use crate::adapters::hdf5::rows::stored::StoredRows;
 use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
@@ -21,24 +22,15 @@ use super::recheck::{self, Suspicion};
 /// Attributes that make the job, with their values.
 pub type Identity = Vec<(&'static str, String)>;
 
-/// What this run would record as its job.
-pub fn identity(config: &RunConfig, input: &Input, fingerprint: String) -> Identity {
-    vec![
-        (attribute::CALCULATOR, config.calculator.name.to_owned()),
-        (attribute::PARAMETERS, config.parameters_json()),
-        (attribute::LEVEL_OF_THEORY, config.level_of_theory.clone()),
-        (attribute::INPUT_FINGERPRINT, fingerprint),
-        (attribute::KEY, input.key()),
-        (attribute::INPUT, config.input.display().to_string()),
-    ]
-}
-
 /// The first difference between the recorded job and this one, in words. The input's path and group may change as
 /// long as the geometry is the same.
 pub fn difference(reader: &ResultReader, identity: &Identity) -> Option<String> {
+    // Results of rows are under the name of their dataset.
+    let of_rows = identity.iter().any(|(name, _)| *name == attribute::KERNEL);
+    let free = |name| name == attribute::INPUT || (name == attribute::KEY && !of_rows);
     identity
         .iter()
-        .filter(|(name, _)| ![attribute::KEY, attribute::INPUT].contains(name))
+        .filter(|(name, _)| !free(*name))
         .find_map(|(name, given)| {
             let recorded = reader.attribute(name).unwrap_or_default();
             (recorded != given).then(|| describe(name, recorded, given, reader))
@@ -47,6 +39,10 @@ pub fn difference(reader: &ResultReader, identity: &Identity) -> Option<String> 
 
 fn describe(name: &str, recorded: &str, given: &str, reader: &ResultReader) -> String {
     match name {
+        attribute::CALCULATOR | attribute::KERNEL if recorded.is_empty() => {
+            format!("another verb (framewise map and run keep files apart), not {name} {given}")
+        }
+        attribute::KEY => format!("dataset {recorded}, not {given}"),
         attribute::PARAMETERS => different_parameter(recorded, given),
         attribute::INPUT_FINGERPRINT => format!(
             "another input: its geometry is not that of {}, for which the result was created",
@@ -226,15 +222,14 @@ const BLOCK_BYTES: u64 = 32 << 20;
 /// metadata changes.
 pub fn reset(path: &Path, frames: &FrameSet, go_on: GoOn<'_>) -> Result<()> {
     let doing = || failed(format!("cannot reset frames of {}", path.display()));
+    let block_frames = block_frames(path)?;
     let mut builder = FileBuilder::new();
     builder.with_fapl(|fapl| fapl.libver_earliest());
     let file = builder.open_rw(path).map_err(doing())?;
     let dataset = |name: &str| file.dataset(name).map_err(doing());
     let write = Transfer::Independent;
     let (status, message) = (dataset(layout::STATUS)?, dataset(layout::MESSAGE)?);
-    let (forces, checksum) = (dataset(&value(layout::FORCES))?, dataset(layout::CHECKSUM)?);
-    let frame_bytes = 8 * forces.size() / status.size().max(1) + 128;
-    let block_frames = (BLOCK_BYTES / frame_bytes as u64).max(1);
+    let checksum = dataset(layout::CHECKSUM)?;
     let mut rest = frames.clone();
     while !rest.is_empty() {
         go_on()?;
@@ -246,6 +241,12 @@ pub fn reset(path: &Path, frames: &FrameSet, go_on: GoOn<'_>) -> Result<()> {
     }
     file.flush().map_err(doing())?;
     sync(path)?;
+    if let Some(rows) = StoredRows::of(&file)? {
+        forget_rows(&file, &rows, frames, go_on)?;
+        file.flush().map_err(doing())?;
+        return sync(path);
+    }
+    let forces = dataset(&value(layout::FORCES))?;
     let (energy, stress) = (
         dataset(&value(layout::ENERGY))?,
         dataset(&value(layout::STRESS))?,
@@ -266,6 +267,40 @@ pub fn reset(path: &Path, frames: &FrameSet, go_on: GoOn<'_>) -> Result<()> {
     }
     file.flush().map_err(doing())?;
     sync(path)
+}
+
+/// Frames whose results are worth forgetting at a time.
+fn block_frames(path: &Path) -> Result<u64> {
+    let reader = ResultReader::open(path)?;
+    Ok((BLOCK_BYTES / (mean_bytes(&reader) + 128)).max(1))
+}
+
+/// Forgets the numbers of rows whose states are forgotten already.
+fn forget_rows(file: &File, stored: &StoredRows, rows: &FrameSet, go_on: GoOn<'_>) -> Result<()> {
+    let dataset = |name: &str| {
+        let doing = failed(format!("cannot reset rows of {}", file.filename()));
+        file.dataset(name).map_err(doing)
+    };
+    let mut columns = vec![(dataset(&stored.completed())?, 1, &[0][..])];
+    for (k, spec) in stored.layout.specs().iter().enumerate() {
+        columns.push((
+            dataset(&stored.path(k))?,
+            spec.bytes(),
+            spec.element.blank(),
+        ));
+    }
+    columns.push((dataset(layout::CHECKSUM)?, 8, &[0]));
+    for (dataset, row_bytes, blank) in columns {
+        let mut rest = rows.clone();
+        while !rest.is_empty() {
+            go_on()?;
+            let block = rest.split_front((BLOCK_BYTES / row_bytes.max(1) as u64).max(1));
+            let bytes = blank.repeat((block.len() as usize * row_bytes).div_ceil(blank.len()));
+            let bytes = &bytes[..block.len() as usize * row_bytes];
+            write_bytes(&dataset, block.runs(), bytes, Transfer::Independent)?;
+        }
+    }
+    Ok(())
 }
 
 fn value(group: &str) -> String {

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::adapters::file_system::{self, Kind as FileSystem};
 use crate::adapters::guard::Guard;
 use crate::adapters::hdf5::create::folder_of;
-use crate::adapters::hdf5::fingerprint::glance;
 use crate::adapters::hdf5::history::Run;
-use crate::adapters::hdf5::input::Input;
+use crate::adapters::hdf5::rows::stored::StoredRows;
 use crate::adapters::hdf5::sink::ResultSink;
 use crate::adapters::journal::Stripe;
 use crate::adapters::lock;
@@ -36,9 +35,9 @@ use super::ending::{self, nothing_to_do, report};
 use super::existing;
 use super::poison;
 use super::prepare::{Job, prepare};
+use super::task::Material;
 use super::team::Team;
 use super::watch::Watch;
-use super::weigh;
 
 /// How the verb ended, for the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,13 +85,13 @@ impl Setting<'_> {
 pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     let config = setting.config;
     agree_on_program(config, ranks)?;
-    let mut input = together(ranks, Input::open(&config.input, config.key.as_deref()))?;
-    let seen = together(ranks, glance(&mut input))?;
+    let mut input = together(ranks, config.task.open(&config.input))?;
+    let seen = together(ranks, input.glance())?;
     same_everywhere(ranks, ("inputs", ONE_FILE), &seen)?;
     // The others are told what is left of it.
-    let selected = on_first_rank(ranks, || select(config, input.frames()))?.unwrap_or_default();
+    let selected = on_first_rank(ranks, || select(config, input.count()))?.unwrap_or_default();
     let info = hints(config, ranks)?;
-    let prepared = on_first_rank(ranks, || prepare(setting, &mut input, &selected));
+    let prepared = on_first_rank(ranks, || prepare(setting, input.as_mut(), &selected));
     let prepared = match prepared {
         Err(stopped) if stopped.kind == Kind::Stopped => {
             return Ok(stopped_early(setting, ranks, &stopped));
@@ -122,14 +121,14 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
         let journal = poison::begin(setting, ranks, tallies.as_ref())?;
         // Frames of a shared result come in leases and are weighed then.
         let (plan, experience) = if config.share.is_some() {
-            let seen = weigh::for_leases(config, ranks, &mut input, job.created)?;
+            let seen = input.experience(ranks, &config.result, job.created)?;
             (Plan::even(FrameSet::empty()), seen)
         } else {
             let pending = &job.pending[0];
-            let plan = weigh::plan(config, ranks, &mut input, pending, job.created)?;
+            let plan = input.plan(ranks, &config.result, pending, job.created)?;
             (plan, Experience::default())
         };
-        let sink = open_sink(setting, ranks, file, guard, &job, intent)?;
+        let sink = open_sink(setting, ranks, (file, input.stored()), guard, &job, intent)?;
         let told = (journal, tallies);
         let frames = (input, plan, experience);
         compute(setting, ranks, sink, frames, &job, deadline, told)?
@@ -188,15 +187,12 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
     );
     same_everywhere(ranks, ("programs", SAME), &program)?;
     let arguments = format!(
-        "{} {} {} {} key {:?} level {} frames {:?} chunk {:?} overwrite {} retry {:?} share {:?} verify {} interval {:?} memory {} io {:?} \
-         aggregate {:?} hints {:?} threads {:?} pin {} oversubscribe {} isolate {} timeout {:?} failures {:?} geometry {:?} walltime {:?} \
+        "{} {} {} selection {:?} chunk {:?} overwrite {} retry {:?} share {:?} verify {} interval {:?} memory {} io {:?} \
+         aggregate {:?} hints {:?} threads {:?} pin {} oversubscribe {} timeout {:?} failures {:?} walltime {:?} \
          before {:?}",
         config.input.display(),
         config.result.display(),
-        config.calculator.name,
-        config.parameters_json(),
-        config.key,
-        config.level_of_theory,
+        config.task.words(),
         config.selection,
         config.chunk,
         config.overwrite,
@@ -211,10 +207,8 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
         config.threads,
         config.pin,
         config.oversubscribe,
-        config.isolate,
         config.frame_timeout,
         config.max_failures,
-        config.geometry,
         config.walltime,
         config.stop_before,
     );
@@ -224,9 +218,13 @@ fn agree_on_program(config: &RunConfig, ranks: &mut MpiRanks) -> Result<()> {
 fn select(config: &RunConfig, frames: u64) -> Result<FrameSet> {
     let selected = match &config.selection {
         None => FrameSet::all(frames),
-        Some(selection) => selection
-            .resolve(frames)
-            .map_err(|e| Error::usage(format!("--frames: {e} ({})", config.input.display())))?,
+        Some(selection) => selection.resolve(frames).map_err(|e| {
+            Error::usage(format!(
+                "{}: {e} ({})",
+                config.task.selector(),
+                config.input.display()
+            ))
+        })?,
     };
     Ok(config
         .chunk
@@ -237,7 +235,7 @@ fn select(config: &RunConfig, frames: u64) -> Result<FrameSet> {
 fn open_sink(
     setting: &Setting<'_>,
     ranks: &mut MpiRanks,
-    file: (RawCommunicator, Option<RawInfo>),
+    (file, stored): ((RawCommunicator, Option<RawInfo>), Option<StoredRows>),
     guard: Option<Guard>,
     job: &Job,
     intent: String,
@@ -255,12 +253,12 @@ fn open_sink(
         intent,
         ..Run::default()
     };
-    let sink = ResultSink::open(
+    let sink = ResultSink::open_stored(
         &setting.config.result,
         file,
         setting.config.transfer,
         guard,
-        run,
+        (run, stored),
     );
     // Dropping a sink closes it, which is collective: not before all ranks have one.
     let sink = together(ranks, sink.map(ManuallyDrop::new).map_err(Error::abandoned))?;
@@ -277,7 +275,7 @@ fn compute(
     setting: &Setting<'_>,
     ranks: &mut MpiRanks,
     mut sink: ResultSink,
-    (mut input, plan, experience): (Input, Plan, Experience),
+    (mut input, plan, experience): (Box<dyn Material>, Plan, Experience),
     job: &Job,
     deadline: Option<Deadline>,
     (journal, tallies): (Arc<Stripe>, Option<(u64, Tallies)>),
@@ -302,8 +300,8 @@ fn compute(
         // In a process of its own the engine is killed by its worker, which then goes on; the worker itself is given up
         // when even that takes long.
         frame_timeout: config.frame_timeout.map(|limit| {
-            if config.keeps_time() {
-                limit + ISOLATED + config.factory.leeway()
+            if config.task.keeps_time() {
+                limit + ISOLATED + config.task.leeway()
             } else {
                 limit
             }
@@ -311,7 +309,7 @@ fn compute(
         max_failures: config.max_failures,
         suspects,
         shared: config.share.is_some(),
-        assumed: weigh::assumed(config),
+        assumed: input.assumed(),
         experience,
         on_start: setting.team.on_start(),
         ..Settings::default()
@@ -321,7 +319,7 @@ fn compute(
     if ranks.rank() == 0 && later > 0 {
         tracing::warn!(
             "{} in hand when the job died: computed last, one at a time",
-            plural(later, "frame")
+            plural(later, config.task.item())
         );
     }
     tracing::debug!(threads = settings.threads, host = lock::host(), "workers");
@@ -329,26 +327,27 @@ fn compute(
         tracing::info!(
             "{}: {} to compute with {} on {}",
             config.result.display(),
-            plural(planned, "frame"),
-            config.level_of_theory,
+            plural(planned, config.task.item()),
+            config.task.name(),
             setting.team.words(),
         );
     }
-    let mut watch = Watch::new(config.progress, ranks.rank() == 0, planned, ranks.size());
+    let mut watch = Watch::new(config, ranks.rank() == 0, planned, ranks.size());
     if settings.shared {
         // Frames come in leases; others may open the file now.
         sink.end()?;
     }
+    let work = input.work();
     let ports = Ports {
         ranks: &mut *ranks,
-        source: &mut input,
+        source: input.source(),
         sink: &mut sink,
         clock: &WallClock(setting.started),
         observer: &mut watch,
         interrupt: &|| setting.signals.wish(),
         journal: &poison::port(&journal),
     };
-    let summary = run_engine(&settings, &config.factory, plan, later, ports);
+    let summary = run_engine(&settings, work, plan, later, ports);
     watch.finish();
     journal.leave();
     if let (Ok(summary), Some((_, tallies)), None) = (&summary, &tallies, config.share) {

@@ -15,13 +15,12 @@ use crate::domain::error::{Error, Kind, Result};
 use crate::engine::ports::{Ranks, Trouble, Vote};
 use crate::engine::together::together;
 
-use super::args::RunArgs;
-use super::config::RunConfig;
 use super::job::{self, Outcome, Setting};
+use super::job_args::JobVerb;
 use super::team::Team;
 
-/// Runs the verb on every rank of the job.
-pub fn execute(args: &RunArgs, talk: &Talk) -> ExitCode {
+/// Runs a verb that computes, on every rank of the job.
+pub fn execute(args: &impl JobVerb, talk: &Talk) -> ExitCode {
     let started = Instant::now();
     // Before MPI, so that a signal during its start is heard afterwards.
     let signals = Signals::listen();
@@ -85,7 +84,7 @@ pub fn meet(ranks: &mut MpiRanks, error: Option<&Error>) {
 }
 
 fn run(
-    args: &RunArgs,
+    args: &impl JobVerb,
     talk: &Talk,
     world: &World,
     signals: Result<Signals>,
@@ -94,8 +93,9 @@ fn run(
     let mut ranks = world.ranks();
     let rank = ranks.rank();
     let args = together(&mut ranks, args.with_job_file())?;
-    let talk = &args.talk(talk);
+    let talk = &args.job().talk(talk);
     let trace = args
+        .job()
         .trace
         .as_ref()
         .map(|folder| logging::trace_file(folder, rank));
@@ -105,7 +105,7 @@ fn run(
     let span = tracing::error_span!("rank", rank);
     let _entered = span.enter();
     let signals = together(&mut ranks, signals)?;
-    let config = together(&mut ranks, RunConfig::new(args))?;
+    let config = together(&mut ranks, args.config())?;
     let setting = Setting {
         team: Team::agree(&config, &mut ranks),
         config: &config,

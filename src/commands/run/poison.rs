@@ -68,13 +68,14 @@ pub(super) fn settle(config: &RunConfig, past: Past) -> Result<(Tallies, FrameSe
         .iter()
         .map(|(frame, _)| *frame..frame + 1)
         .collect();
+    let item = config.task.item();
     if !condemned.is_empty() {
         quarantine(&config.result, &frames, &condemned)?;
         for (frame, verdict) in condemned.iter().take(SHOWN) {
-            tracing::warn!("frame {frame} is not computed again: {verdict}");
+            tracing::warn!("{item} {frame} is not computed again: {verdict}");
         }
         if condemned.len() > SHOWN {
-            let more = plural((condemned.len() - SHOWN) as u64, "frame");
+            let more = plural((condemned.len() - SHOWN) as u64, item);
             tracing::warn!("and {more} more: framewise status --failed");
         }
     }

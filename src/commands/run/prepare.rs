@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use crate::adapters::guard::Guard;
 use crate::adapters::hdf5::create;
-use crate::adapters::hdf5::fingerprint::fingerprint;
-use crate::adapters::hdf5::input::Input;
 use crate::adapters::lock::Lock;
 use crate::adapters::mpi;
 use crate::adapters::share::{self, Member, Part};
@@ -19,6 +17,7 @@ use crate::planning::suspects::Tallies;
 use super::config::RunConfig;
 use super::existing::{self, Identity, Standing};
 use super::job::Setting;
+use super::task::Material;
 use super::{place, poison};
 
 /// What rank 0 keeps to itself.
@@ -105,15 +104,14 @@ fn guard(setting: &Setting<'_>) -> Result<Guard> {
 /// block.
 pub(super) fn prepare(
     setting: &Setting<'_>,
-    input: &mut Input,
+    input: &mut dyn Material,
     selected: &FrameSet,
 ) -> Result<(First, Job)> {
     let config = setting.config;
     let go_on = &|| setting.signals.go_on();
     place::check(config)?;
     let mut guard = guard(setting)?;
-    let fingerprint = fingerprint(input, go_on)?;
-    let identity = existing::identity(config, input, fingerprint);
+    let identity = input.identity(go_on)?;
     let found = if config.result.exists() {
         look_at_existing(config, &identity, selected, guard.in_company()?, go_on)?
     } else {
@@ -129,21 +127,12 @@ pub(super) fn prepare(
         };
         (standing, Tallies::default())
     });
-    let species = input.species_present(&standing.pending, go_on)?;
-    config
-        .factory
-        .check_species(&species)
-        .map_err(|e| Error::failure(format!("{}: {e}", config.input.display())))?;
-    if !standing.pending.is_empty() {
-        let name = config.calculator.name;
-        let tried = config.factory.try_out();
-        tried.map_err(|why| Error::failure(format!("calculator {name}: {why}")))?;
-    }
+    input.check(&standing.pending, go_on)?;
     let journal = (poison::identity_number(&identity), tallies.clone());
     let mut attributes = identity;
     if created {
         let make = |path: &Path| mpi::make_striped(path, &config.hints);
-        create::lay_out(&config.result, input, config.geometry, &make, go_on)?;
+        input.lay_out(&config.result, &make, go_on)?;
         attributes.extend(create::version_attributes(&mpi::library_version()));
     } else if !standing.reset.is_empty() {
         existing::reset(&config.result, &standing.reset, go_on)?;

@@ -43,17 +43,17 @@ pub fn recheck(
         Suspicion::None => return Ok(FrameSet::empty()),
     };
     let found = audit(reader, &doubtful, go_on)?;
-    let shown = config.result.display();
+    let (shown, item) = (config.result.display(), config.task.item());
     for (frame, why) in found.wrong.iter().take(SHOWN) {
-        tracing::warn!("{shown}: frame {frame} {why}; it is undefined again and will be computed");
+        tracing::warn!("{shown}: {item} {frame} {why}; it is undefined again and will be computed");
     }
     if found.wrong.len() > SHOWN {
-        let more = plural((found.wrong.len() - SHOWN) as u64, "more frame");
+        let more = plural((found.wrong.len() - SHOWN) as u64, &format!("more {item}"));
         tracing::warn!("{shown}: and {more} (framewise verify lists them)");
     }
     if config.verify_on_resume {
         tracing::info!(
-            "{shown}: {} completed frames checked, {} wrong",
+            "{shown}: {} completed {item}s checked, {} wrong",
             thousands(found.completed),
             found.wrong.len()
         );

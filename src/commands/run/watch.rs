@@ -26,6 +26,7 @@ pub struct Watch {
     bar: Option<ProgressBar>,
     log: bool,
     first_rank: bool,
+    item: &'static str,
     share: u64,
     planned: u64,
     committed: u64,
@@ -35,8 +36,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// For `planned` frames of a job on `ranks` ranks.
-    pub fn new(style: ProgressStyle, first_rank: bool, planned: u64, ranks: usize) -> Self {
+    /// For `planned` frames or rows of a job on `ranks` ranks.
+    pub fn new(config: &RunConfig, first_rank: bool, planned: u64, ranks: usize) -> Self {
+        let (style, item) = (config.progress, config.task.item());
         let terminal = std::io::stderr().is_terminal();
         let bar = first_rank
             && match style {
@@ -45,9 +47,10 @@ impl Watch {
             };
         let log = first_rank && !bar && style != ProgressStyle::None;
         Self {
-            bar: bar.then(|| bar::make(planned)),
+            bar: bar.then(|| bar::make(planned, item)),
             log,
             first_rank,
+            item,
             share: planned / ranks as u64,
             planned,
             committed: 0,
@@ -68,8 +71,9 @@ impl Watch {
         let elapsed = self.started.elapsed().as_secs_f64();
         let rate = self.committed as f64 / elapsed.max(1e-9);
         let left = (self.planned - self.committed) as f64 / rate;
+        let item = self.item;
         tracing::info!(
-            "{} of {} frames committed ({:.1} %), {rate:.1} frames/s, about {} left{}",
+            "{} of {} {item}s committed ({:.1} %), {rate:.1} {item}s/s, about {} left{}",
             thousands(self.committed),
             thousands(self.planned),
             100.0 * self.committed as f64 / self.planned.max(1) as f64,
@@ -111,8 +115,9 @@ impl Observer for Watch {
                 left,
                 reserve: Some(reserve),
             } => tracing::info!(
-                "stopping {} before the walltime: longest frame {}, commit {}, margin {}",
+                "stopping {} before the walltime: longest {} {}, commit {}, margin {}",
                 time(left),
+                self.item,
                 time(reserve.frame),
                 time(reserve.commit),
                 time(reserve.margin)
@@ -121,11 +126,15 @@ impl Observer for Watch {
                 tracing::info!("stopping {} before the walltime", time(left));
             }
             Stopping::Asked(grace) => tracing::info!(
-                "asked to stop: frames in hand have {}, then comes the last commit",
+                "asked to stop: {}s in hand have {}, then comes the last commit",
+                self.item,
                 time(grace)
             ),
             Stopping::AtOnce => {
-                tracing::warn!("asked again: frames in hand are abandoned, the rest is committed");
+                tracing::warn!(
+                    "asked again: {}s in hand are abandoned, the rest is committed",
+                    self.item
+                );
             }
         }
     }
@@ -151,7 +160,7 @@ pub fn print_summary(
     team: &str,
     (selected, left): (u64, u64),
 ) -> Result<()> {
-    let progress = &summary.progress;
+    let (progress, item) = (&summary.progress, config.task.item());
     let seconds = progress.elapsed.as_secs_f64();
     let frames = progress.committed.total();
     let threads: usize = summary.ranks.iter().map(|r| r.threads).sum();
@@ -162,13 +171,13 @@ pub fn print_summary(
         .collect();
     let result = config.result.display();
     let what = if by_status.is_empty() {
-        "no frame computed".into()
+        format!("no {item} computed")
     } else {
         by_status.join(", ")
     };
     output::print(&format!(
-        "{result}: {what}; {} of {} selected frames left\n  \
-         wall     {} ({:.1} frames/s) on {team} = {threads}\n  \
+        "{result}: {what}; {} of {} selected {item}s left\n  \
+         wall     {} ({:.1} {item}s/s) on {team} = {threads}\n  \
          compute  {:.0} % of the workers' time, balance {:.2}\n  \
          commit   {:.1} % of the wall time, {}, {:.2} MB at {:.0} MB/s",
         thousands(left),
@@ -194,19 +203,19 @@ pub fn print_summary(
 
 /// What is printed instead when there was nothing to compute.
 pub fn print_nothing_to_do(config: &RunConfig, selected: u64, troubled: u64) -> Result<()> {
-    let completed = thousands(selected - troubled);
+    let (completed, item) = (thousands(selected - troubled), config.task.item());
     let what = match (selected, troubled) {
         (0, _) => "the selection is empty".to_owned(),
-        (_, 0) => format!("all {completed} selected frames are completed"),
+        (_, 0) => format!("all {completed} selected {item}s are completed"),
         _ => format!(
-            "{completed} of {} selected frames are completed, {} failed or did not converge (framewise status --failed \
-             says why, run --retry computes them again)",
+            "{completed} of {} selected {item}s are completed, {} failed or did not converge (framewise status --failed \
+             says why, --retry failed computes them again)",
             thousands(selected),
             thousands(troubled)
         ),
     };
     output::print(&format!(
-        "{}: {what}; 0 frames computed",
+        "{}: {what}; 0 {item}s computed",
         config.result.display()
     ))
 }

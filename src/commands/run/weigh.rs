@@ -1,8 +1,11 @@
 //! What the frames to compute will cost, as far as it can be known before they are: by their sizes and by the seconds
 //! that frames of this result have taken before. Rank 0 looks, the others are told.
 
+use std::path::Path;
+
 use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::seconds::Seconds;
+use crate::domain::calculator::Factory;
 use crate::domain::error::Result;
 use crate::engine::ports::Ranks;
 use crate::engine::together::on_first_rank;
@@ -11,7 +14,16 @@ use crate::planning::frame_set::FrameSet;
 use crate::planning::plan::{Knowledge, Plan};
 use crate::planning::weights::BLOCKS;
 
-use super::config::RunConfig;
+/// Where it is seen what frames have taken.
+#[derive(Clone, Copy)]
+pub(super) struct Earlier<'a> {
+    /// The result.
+    pub result: &'a Path,
+    /// What computes.
+    pub factory: &'a dyn Factory,
+    /// The result has just been created: nobody has computed anything.
+    pub created: bool,
+}
 
 /// The trajectory is looked at in so many places, so many frames in each.
 const WINDOWS: u64 = 256;
@@ -24,14 +36,13 @@ const EVEN: f64 = 1.25;
 
 /// The plan of `pending`, the same on every rank. Collective.
 pub(super) fn plan(
-    config: &RunConfig,
+    earlier: &Earlier<'_>,
     ranks: &mut dyn Ranks,
     input: &mut Input,
     pending: &FrameSet,
-    created: bool,
+    assumed: SizeLaw,
 ) -> Result<Plan> {
-    let assumed = assumed(config);
-    let known = on_first_rank(ranks, || look(config, input, pending, created, assumed))?;
+    let known = on_first_rank(ranks, || look(earlier, input, pending, assumed))?;
     let mine = known.flatten();
     let sizes = mine.as_ref().map(|known| known.sizes.encode());
     let told = ranks.exchange(&sizes.unwrap_or_default());
@@ -48,36 +59,30 @@ pub(super) fn plan(
     Ok(Plan::sized(pending.clone(), knowledge))
 }
 
-/// How costs go with sizes before anything was measured.
-pub(super) fn assumed(config: &RunConfig) -> SizeLaw {
-    SizeLaw::power(if config.calculator.is_foreign() { 2 } else { 1 })
-}
-
 /// What frames of different sizes have taken in earlier runs; on rank 0 alone. Others may be writing seconds meanwhile: a
 /// few that are half there do no harm. Collective.
 pub(super) fn for_leases(
-    config: &RunConfig,
+    earlier: &Earlier<'_>,
     ranks: &mut dyn Ranks,
     input: &mut Input,
-    created: bool,
 ) -> Result<Experience> {
     let seen = on_first_rank(ranks, || {
-        if created || input.atoms().is_some() {
+        if earlier.created || input.atoms().is_some() {
             return Ok(Experience::default());
         }
-        Ok(earlier(config, input)?.0)
+        Ok(seen(earlier, input)?.0)
     })?;
     Ok(seen.unwrap_or_default())
 }
 
 /// What frames have taken in earlier runs; of each window of frames that is looked at.
-fn earlier(config: &RunConfig, input: &mut Input) -> Result<(Experience, Vec<Window>)> {
-    let seconds = Seconds::open(&config.result)?;
+fn seen(earlier: &Earlier<'_>, input: &mut Input) -> Result<(Experience, Vec<Window>)> {
+    let seconds = Seconds::open(earlier.result)?;
     let mut experience = Experience::default();
     let mut windows = Vec::new();
     for frames in sample(input.frames()) {
         let mut sizes = Vec::new();
-        let size_of = |z| config.factory.size_of(z);
+        let size_of = |z| earlier.factory.size_of(z);
         input.for_each_size(&frames, size_of, |size| sizes.push(size))?;
         let taken = seconds.read(&frames)?;
         let measured = sizes
@@ -98,28 +103,28 @@ type Window = Vec<(u64, f64)>;
 
 /// What is known; `None` where all frames cost the same, for all that is known.
 fn look(
-    config: &RunConfig,
+    earlier: &Earlier<'_>,
     input: &mut Input,
     pending: &FrameSet,
-    created: bool,
     assumed: SizeLaw,
 ) -> Result<Option<Knowledge>> {
+    let created = earlier.created;
     let ragged = input.atoms().is_none();
     if pending.is_empty() || (created && !ragged) {
         return Ok(None);
     }
-    let size_of = |z| config.factory.size_of(z);
+    let size_of = |z| earlier.factory.size_of(z);
     let (experience, windows) = if created {
         Default::default()
     } else {
-        earlier(config, input)?
+        seen(earlier, input)?
     };
     let law = experience.law().unwrap_or(assumed);
     let factors: Vec<Option<f64>> = windows.iter().map(|w| factor(w, &law)).collect();
     let own = if created || pending.len() > BLOCKS {
         Vec::new()
     } else {
-        Seconds::open(&config.result)?.read(pending)?
+        Seconds::open(earlier.result)?.read(pending)?
     };
     let uneven = |factor: f64| !(1.0 / EVEN..EVEN).contains(&factor);
     let told = factors.iter().flatten().any(|f| uneven(*f)) || own.iter().any(|s| *s > 0.0);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes every file again. usage: PYTHON=/path/to/python all.sh OUTDIR WORKDIR [md]
-# OUTDIR must hold water6.xyz unless "md" is given. PYTHON needs NumPy and h5py.
+# OUTDIR must hold water6.xyz unless "md" is given. PYTHON needs NumPy, SciPy and h5py.
 set -e
 here=$(dirname "$(realpath "$0")"); py=${PYTHON:-python3}
 "$here/lammps.sh" "$1" "$2"
@@ -12,3 +12,4 @@ $py "$here/crystals.py" "$1"
 $py "$here/reference_potentials.py" "$1"
 $py "$here/make_mbe.py" "$1" "$2/argon_npt.dump"
 $py "$here/check_brute_force.py" "$1"
+$py "$here/scan.py" "$1"
