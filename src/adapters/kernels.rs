@@ -12,6 +12,7 @@ pub fn all() -> Vec<&'static KernelKind> {
         &pure::fft_filter::KIND,
         &pure::sho_fit::KIND,
         &pure::pca_projection::KIND,
+        &super::python::kernel::KIND,
     ]
 }
 

@@ -7,11 +7,10 @@
 //! calculator evaluates many frames by one call (`calculate_batch`), those of a call that took the process down are
 //! asked for once more, one by one: again, one frame is lost.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::adapters::python::{self, Mishap, Request, Session, Setup};
+use crate::adapters::python::{self, Correspondence, FrameRequest, Session, Setup};
 use crate::domain::calculator::{
     Availability, Calculator, CalculatorKind, Conditions, Factory, Failure, Home, Results,
 };
@@ -96,29 +95,14 @@ fn factory(
             "calculator ase needs --param calculator=module:Class or file.py:function (or --calculator ase:emt)".into(),
         ));
     }
-    if let Some((place, name)) = target.rsplit_once(':') {
-        if place.is_empty() || name.is_empty() {
-            return Err(ParameterError(format!(
-                "parameter calculator: {target:?} is not module:Class or file.py:function"
-            )));
-        }
-        let place = Path::new(place);
-        if place.extension().is_some_and(|e| e == "py") && !place.is_file() {
-            return Err(ParameterError(format!(
-                "parameter calculator: there is no file {}",
-                place.display()
-            )));
-        }
-    }
-    let keywords = parameters.keywords();
+    python::check_target("calculator", target)?;
     Ok(Arc::new(AseFactory {
         setup: Setup {
             role: "calculator",
             target: target.to_owned(),
-            keywords: keywords
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .collect(),
+            keywords: python::keywords(parameters),
             fresh: parameters.text("fresh") == Some("yes"),
+            rows: None,
         },
         batch: parameters.integer("batch").unwrap_or(1) as usize,
         limit: conditions.frame_timeout,
@@ -147,11 +131,7 @@ impl Factory for AseFactory {
         };
         Ok(Box::new(Ase {
             batch: if session.found.batch { self.batch } else { 1 },
-            setup: self.setup.clone(),
-            limit: self.limit,
-            session: Some(session),
-            request: Request::default(),
-            due: 0,
+            correspondence: Correspondence::new(self.setup.clone(), self.limit, session),
         }))
     }
 
@@ -173,70 +153,17 @@ impl Factory for AseFactory {
 }
 
 struct Ase {
-    setup: Setup,
     /// Most frames of one call.
     batch: usize,
-    limit: Option<Duration>,
-    session: Option<Session>,
-    request: Request,
-    /// Answers to the request that have not been read.
-    due: usize,
-}
-
-impl Ase {
-    /// Sends what is in the request, to a new process if need be. An answer for each frame is due then.
-    fn send(&mut self) -> Result<(), Mishap> {
-        let frames = self.request.len();
-        let limit = self.limit.map(|limit| limit * frames.max(1) as u32);
-        let session = match &mut self.session {
-            Some(session) => session,
-            none => {
-                let started = Session::start(&self.setup);
-                none.insert(started.map_err(|why| Mishap::Failure(Failure::Unavailable(why)))?)
-            }
-        };
-        session.send(&self.request, limit)?;
-        self.due = frames;
-        Ok(())
-    }
-
-    /// The next answer.
-    fn receive(&mut self, results: &mut Results<'_>) -> Result<(), Mishap> {
-        self.due -= 1;
-        let session = self.session.as_mut();
-        session.map_or_else(
-            || Err(Mishap::Process("the Python process is missing".into())),
-            |session| session.receive_frame(results),
-        )
-    }
-
-    /// Ends the process, with all that it has started. The next frame gets a new one.
-    fn give_up(&mut self) {
-        self.session = None;
-        self.due = 0;
-    }
+    correspondence: Correspondence<FrameRequest>,
 }
 
 impl Calculator for Ase {
     fn evaluate(&mut self, frame: &Frame<'_>, results: &mut Results<'_>) -> Result<(), Failure> {
-        if self.due > 0 {
-            match self.receive(results) {
-                Ok(()) => return Ok(()),
-                Err(Mishap::Failure(failure)) => return Err(failure),
-                // Which frame of the call has ended the process nobody knows.
-                Err(Mishap::Process(_)) => self.give_up(),
-            }
-        }
-        self.request.clear();
-        self.request.push(frame);
-        let outcome = self.send().and_then(|()| self.receive(results));
-        outcome.map_err(|mishap| match mishap {
-            Mishap::Failure(failure) => failure,
-            Mishap::Process(why) => {
-                self.give_up();
-                Failure::Failed(why)
-            }
-        })
+        self.correspondence.ask(
+            |request| request.push(frame),
+            |session| session.receive_frame(results),
+        )
     }
 
     fn appetite(&self) -> usize {
@@ -244,17 +171,7 @@ impl Calculator for Ase {
     }
 
     fn announce(&mut self, frames: &mut dyn Iterator<Item = Frame<'_>>) {
-        if self.due > 0 {
-            // Answers to questions that nobody asks any more.
-            self.give_up();
-        }
-        self.request.clear();
-        for frame in frames {
-            self.request.push(&frame);
-        }
-        // One frame alone is sent when it is asked for, and so is each of those that could not be sent.
-        if self.request.len() > 1 && self.send().is_err() {
-            self.give_up();
-        }
+        self.correspondence
+            .announce(|request| frames.for_each(|frame| request.push(&frame)));
     }
 }

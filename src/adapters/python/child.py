@@ -3,14 +3,15 @@
 Needs nothing but NumPy, and ASE where calculators are evaluated. Standard input brings requests, what was standard
 output takes the answers; whatever the user's code prints goes to standard error. Numbers are little-endian.
 
-once      in   length (u32), JSON: role, target, keywords, fresh, scratch, batch
+once      in   length (u32), JSON: role, target, keywords, fresh, scratch, rows (element, shape, together)
           out  length (u32), JSON: what was found, or {"error": why}
 frames    in   b"F", frames (u32), atoms of all frames (u64); per frame: atoms (u32); per frame: cell (9 f64);
                per frame: periodic (3 u8); species (u8 each); positions (3 f64 each)
           out  per frame: status (u8: 0, 2, 3), length of the text (u32), energy (f64), stress (9 f64), and
                forces (3 f64 each) if the status is 0; the text
 rows      in   b"R", rows (u32), the rows as they lie in the array
-          out  per row: status (u8), length of the text (u32), the packed results if the status is 0; the text
+          out  per row: status (u8), length of the text (u32), the results one after the other if the status is 0; the
+               text
 """
 import ast
 import importlib
@@ -81,7 +82,7 @@ def failure(error):
 class Calculator:
     """An ASE calculator."""
 
-    def __init__(self, setup):
+    def __init__(self, setup, _):
         import ase
         self.atoms_class = ase.Atoms
         self.make = find(setup["target"], True)
@@ -163,7 +164,104 @@ class Calculator:
             wire.write(struct.pack("<BId", 0, 0, energy), stress.tobytes(), forces.tobytes())
 
 
-ROLES = {"calculator": Calculator}
+class Kernel:
+    """A function on rows."""
+
+    ELEMENTS = {"i8": "i1", "i16": "<i2", "i32": "<i4", "i64": "<i8", "u8": "u1", "u16": "<u2", "u32": "<u4", "u64": "<u8",
+                "f32": "<f4", "f64": "<f8", "c64": "<c8", "c128": "<c16"}
+
+    def __init__(self, setup, numpy):
+        self.numpy = numpy
+        self.function = find(setup["target"], False)
+        self.keywords = {name: literal(text) for name, text in setup["keywords"].items()}
+        rows = setup["rows"]
+        self.kind, self.shape, self.together = self.ELEMENTS[rows["element"]], tuple(rows["shape"]), rows["together"]
+        self.row_elements = int(numpy.prod(self.shape, dtype=int))
+        self.results = self.declared() or self.tried()
+        self.found = {"version": f"NumPy {numpy.__version__}", "results": [
+            {"name": name, "element": element, "shape": list(shape), "quantity": name, "unit": unit, "optional": optional}
+            for name, element, shape, unit, optional in self.results]}
+
+    def element(self, kind, name):
+        kind = self.numpy.dtype(bool if kind is bool else kind)
+        kind = self.numpy.dtype("u1") if kind == bool else kind
+        for element, known in self.ELEMENTS.items():
+            if kind == self.numpy.dtype(known):
+                return element
+        raise TypeError(f"result {name} is of type {kind}, which cannot be stored")
+
+    def declared(self):
+        """What the function's attribute `results` says: name -> (type, shape[, unit[, "optional"]])."""
+        found = []
+        for name, spec in getattr(self.function, "results", {}).items():
+            kind, shape, unit, optional = (*spec, *("", "a.u.", "")[len(spec) - 1:])
+            shape = (shape,) if isinstance(shape, int) else tuple(shape)
+            found.append((name, self.element(kind, name), shape, unit, optional == "optional"))
+        return found
+
+    def tried(self):
+        """What it makes of a row of ones."""
+        row = self.numpy.ones(self.shape, dtype=self.kind)
+        try:
+            given = self.named(self.function(row[None] if self.together else row, **self.keywords))
+        except BaseException as error:
+            raise RuntimeError(f"it was called with a row of ones, to see what it gives: {one_line(error)}; "
+                               "say it in its attribute results instead") from error
+        found = []
+        for name, value in given.items():
+            value = self.numpy.asarray(value)
+            shape = value.shape[1:] if self.together else value.shape
+            found.append((name, self.element(value.dtype, name), shape, "a.u.", False))
+        return found
+
+    @staticmethod
+    def named(given):
+        if isinstance(given, dict):
+            return {str(name): value for name, value in given.items()}
+        if isinstance(given, tuple):
+            return {f"Result_{n}": value for n, value in enumerate(given)}
+        return {"Result": given}
+
+    def serve(self, wire):
+        (count,) = wire.unpack("<I")
+        rows = wire.array(self.kind, count * self.row_elements).reshape(count, *self.shape)
+        if not self.together:
+            for row in rows:
+                try:
+                    packed = b"".join(self.packed(self.named(self.function(row, **self.keywords)), None))
+                except BaseException as error:
+                    wire.reason(*failure(error))
+                else:
+                    wire.write(struct.pack("<BI", 0, 0), packed)
+        else:
+            try:
+                parts = self.packed(self.named(self.function(rows, **self.keywords)), count)
+                rows = [b"".join(part[i] for part in parts) for i in range(count)]
+            except BaseException as error:
+                reason = failure(error)
+                for _ in range(count):
+                    wire.reason(*reason)
+            else:
+                for row in rows:
+                    wire.write(struct.pack("<BI", 0, 0), row)
+        wire.flush()
+
+    def packed(self, given, count):
+        """The bytes of each result; of each row of each result where many rows were given."""
+        parts = []
+        for name, element, shape, _, _ in self.results:
+            if name not in given:
+                raise KeyError(f"there is no result {name}")
+            value = self.numpy.asarray(given[name])
+            shape = shape if count is None else (count, *shape)
+            if value.shape != shape:
+                raise ValueError(f"result {name} has the shape {value.shape}, not {shape}")
+            value = value.astype(self.ELEMENTS[element], casting="same_kind", copy=False)
+            parts.append(value.tobytes() if count is None else [row.tobytes() for row in value])
+        return parts
+
+
+ROLES = {"calculator": Calculator, "kernel": Kernel}
 
 
 class Wire:
@@ -236,7 +334,7 @@ def main():
             raise ImportError(f"NumPy is missing in {sys.executable}: {error}") from None
         wire.numpy = numpy
         wire.nothing = numpy.full((3, 3), numpy.nan)
-        worker = ROLES[setup["role"]](setup)
+        worker = ROLES[setup["role"]](setup, numpy)
     except BaseException as error:
         wire.write_json({"error": one_line(error)})
         return

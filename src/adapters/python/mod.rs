@@ -6,9 +6,12 @@
 //! The process starts where the job was started, so that modules, files and models are found there, and goes into its
 //! scratch folder before the first frame: what calculators write is written there, and gone with it.
 
+mod correspondence;
 mod devices;
+pub mod kernel;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufReader, BufWriter, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,8 +22,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapters::program::{self, Order, Program, Scratch, Timed, is_late};
 use crate::domain::calculator::{Failure, Results};
+use crate::domain::kernel::{Element, ResultSpec, RowResults};
+use crate::domain::parameters::{ParameterError, Parameters};
 
-pub use wire::Request;
+pub use correspondence::Correspondence;
+pub use wire::{FrameRequest, Request, RowRequest};
 
 /// What the process runs.
 pub const CHILD: &str = include_str!("child.py");
@@ -36,14 +42,27 @@ const LONGEST_TEXT: u32 = 1 << 20;
 /// What the process is to be.
 #[derive(Clone, Debug, Serialize)]
 pub struct Setup {
-    /// What is made of the target: a calculator.
+    /// What is made of the target: a calculator, a kernel.
     pub role: &'static str,
     /// `module:name` or `file.py:name`.
     pub target: String,
     /// What the target is called with: Python literals or text.
-    pub keywords: std::collections::BTreeMap<String, String>,
+    pub keywords: BTreeMap<String, String>,
     /// The target is called anew for each frame.
     pub fresh: bool,
+    /// Type and shape of the rows of a kernel, and whether it takes many at once.
+    pub rows: Option<RowSetup>,
+}
+
+/// What a kernel gets.
+#[derive(Clone, Debug, Serialize)]
+pub struct RowSetup {
+    /// Type of the elements.
+    pub element: Element,
+    /// Shape of one row.
+    pub shape: Vec<usize>,
+    /// One call for many rows.
+    pub together: bool,
 }
 
 #[derive(Serialize)]
@@ -66,6 +85,8 @@ pub struct Found {
     pub version: String,
     /// Whether many frames can be evaluated by one call.
     pub batch: bool,
+    /// What each row of a kernel gives.
+    pub results: Vec<ResultSpec>,
 }
 
 /// The interpreter: what [`VARIABLE`] names, else `python3` of the path.
@@ -81,6 +102,37 @@ pub fn interpreter() -> Result<PathBuf, String> {
             "python3 is not in the path: activate the environment that has your packages, or name its python in {VARIABLE}"
         ),
     })
+}
+
+/// Complains about a parameter that is neither `module:name` nor `file.py:name` of a file that is there.
+pub fn check_target(parameter: &str, target: &str) -> Result<(), ParameterError> {
+    let Some((place, name)) = target.rsplit_once(':') else {
+        return Ok(());
+    };
+    if place.is_empty() || name.is_empty() {
+        return Err(ParameterError(format!(
+            "parameter {parameter}: {target:?} is not module:Class or file.py:function"
+        )));
+    }
+    match file_of(target) {
+        Some(file) if !file.is_file() => Err(ParameterError(format!(
+            "parameter {parameter}: there is no file {place}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The file that a target names, if it names one.
+pub fn file_of(target: &str) -> Option<&Path> {
+    let place = Path::new(target.rsplit_once(':')?.0);
+    let extension = place.extension()?;
+    (extension == "py").then_some(place)
+}
+
+/// What the target is called with.
+pub fn keywords(parameters: &Parameters) -> BTreeMap<String, String> {
+    let pairs = parameters.keywords();
+    pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
 /// What came of a request.
@@ -181,7 +233,7 @@ impl Session {
     }
 
     /// Sends a request that is to be answered within `limit`.
-    pub fn send(&mut self, request: &Request, limit: Option<Duration>) -> Result<(), Mishap> {
+    pub fn send(&mut self, request: &impl Request, limit: Option<Duration>) -> Result<(), Mishap> {
         self.within(limit);
         self.program.forget();
         let sent = request.write(&mut self.requests);
@@ -206,6 +258,20 @@ impl Session {
         wire::read_numbers(&mut self.answers, results.stress.as_flattened_mut())?;
         wire::read_numbers(&mut self.answers, results.forces.as_flattened_mut())?;
         Ok(Ok(()))
+    }
+
+    /// Receives the results of the next row that was sent, `count` of them.
+    pub fn receive_row(
+        &mut self,
+        count: usize,
+        results: &mut RowResults<'_>,
+    ) -> Result<(), Mishap> {
+        let found = match self.status() {
+            Ok(None) => (0..count).try_for_each(|k| self.answers.read_exact(results.bytes(k))),
+            Ok(Some(failure)) => return Err(Mishap::Failure(failure)),
+            Err(e) => Err(e),
+        };
+        found.map_err(|e| Mishap::Process(self.lost(&e)))
     }
 
     /// The beginning of every answer: why there are no results, if there are none.

@@ -5,15 +5,26 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 use zerocopy::IntoBytes as _;
 
 use crate::domain::frame::Frame;
+use crate::domain::kernel::Row;
 
 /// An answer that is none.
 pub(super) fn strange() -> Error {
     Error::new(ErrorKind::InvalidData, "not what was expected")
 }
 
-/// Frames to evaluate, column by column. Reused: it grows to the largest request.
+/// What a process is asked. Reused: it grows to the largest request.
+pub trait Request: Default {
+    /// Forgets what was asked, keeps the memory.
+    fn clear(&mut self);
+    /// Frames or rows asked for; an answer for each is due.
+    fn count(&self) -> usize;
+    /// The message.
+    fn write(&self, to: &mut impl Write) -> Result<()>;
+}
+
+/// Frames to evaluate, column by column.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct FrameRequest {
     atoms: Vec<u32>,
     cells: Vec<[[f64; 3]; 3]>,
     periodic: Vec<[u8; 3]>,
@@ -21,16 +32,7 @@ pub struct Request {
     positions: Vec<[f64; 3]>,
 }
 
-impl Request {
-    /// Forgets the frames, keeps the memory.
-    pub fn clear(&mut self) {
-        self.atoms.clear();
-        self.cells.clear();
-        self.periodic.clear();
-        self.species.clear();
-        self.positions.clear();
-    }
-
+impl FrameRequest {
     /// One more frame.
     pub fn push(&mut self, frame: &Frame<'_>) {
         self.atoms.push(frame.len() as u32);
@@ -39,18 +41,22 @@ impl Request {
         self.species.extend_from_slice(frame.species);
         self.positions.extend_from_slice(frame.positions);
     }
+}
 
-    /// Number of frames.
-    pub fn len(&self) -> usize {
+impl Request for FrameRequest {
+    fn clear(&mut self) {
+        self.atoms.clear();
+        self.cells.clear();
+        self.periodic.clear();
+        self.species.clear();
+        self.positions.clear();
+    }
+
+    fn count(&self) -> usize {
         self.atoms.len()
     }
 
-    /// True when there is no frame.
-    pub fn is_empty(&self) -> bool {
-        self.atoms.is_empty()
-    }
-
-    pub(super) fn write(&self, to: &mut impl Write) -> Result<()> {
+    fn write(&self, to: &mut impl Write) -> Result<()> {
         to.write_all(b"F")?;
         to.write_all(&(self.atoms.len() as u32).to_le_bytes())?;
         to.write_all(&(self.species.len() as u64).to_le_bytes())?;
@@ -59,6 +65,38 @@ impl Request {
         to.write_all(self.periodic.as_flattened())?;
         to.write_all(&self.species)?;
         write_numbers(to, self.positions.as_flattened())
+    }
+}
+
+/// Rows to compute, as they lie in memory.
+#[derive(Clone, Debug, Default)]
+pub struct RowRequest {
+    rows: u32,
+    bytes: Vec<u8>,
+}
+
+impl RowRequest {
+    /// One more row.
+    pub fn push(&mut self, row: &Row<'_>) {
+        self.rows += 1;
+        self.bytes.extend_from_slice(row.bytes);
+    }
+}
+
+impl Request for RowRequest {
+    fn clear(&mut self) {
+        self.rows = 0;
+        self.bytes.clear();
+    }
+
+    fn count(&self) -> usize {
+        self.rows as usize
+    }
+
+    fn write(&self, to: &mut impl Write) -> Result<()> {
+        to.write_all(b"R")?;
+        to.write_all(&self.rows.to_le_bytes())?;
+        to.write_all(&self.bytes)
     }
 }
 
