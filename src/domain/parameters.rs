@@ -398,7 +398,6 @@ mod tests {
 
     #[test]
     fn species_have_values_of_their_own() {
-        let typed = [("charge.Cl", "-1.0"), ("charge.na", "1")].map(|(a, b)| (a.into(), b.into()));
         static CHARGE: [ParameterSpec; 1] = [ParameterSpec {
             name: "charge",
             kind: ParameterType::Float,
@@ -408,6 +407,7 @@ mod tests {
             per_species: true,
             help: "",
         }];
+        let typed = [("charge.Cl", "-1.0"), ("charge.na", "1")].map(|(a, b)| (a.into(), b.into()));
         let found = Parameters::parse("ions", &CHARGE, &typed).unwrap();
         let charges: Vec<_> = found.species("charge").collect();
         assert_eq!(charges, [(11, 1.0), (17, -1.0)]);
