@@ -1,4 +1,4 @@
-//! `kim`: every portable model of the OpenKIM API through libkim-api, which is loaded when it is asked for.
+//! `kim`: every portable model of the `OpenKIM` API through libkim-api, which is loaded when it is asked for.
 //!
 //! E. B. Tadmor et al., JOM 63, 17 (2011); API 2: <https://openkim.org/kim-api/>. Facts (API 2.3):
 //!

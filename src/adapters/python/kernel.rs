@@ -135,14 +135,13 @@ struct PythonFactory {
 
 impl KernelFactory for PythonFactory {
     fn build(&self) -> Result<Box<dyn Kernel>, String> {
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = match first.take() {
-            Some(session) => session,
-            None => {
-                drop(first);
-                Session::start(&self.setup)?
-            }
-        };
+        let first = self
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let started = first.map_or_else(|| Session::start(&self.setup), Ok);
+        let session = started?;
         if session.found.results != self.results {
             let target = &self.setup.target;
             return Err(format!(

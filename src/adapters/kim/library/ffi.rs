@@ -196,12 +196,7 @@ unsafe extern "C" fn listen(entry: *const c_char) -> c_int {
     let mut said = lock(&SAID);
     if said.is_empty() {
         let line = entry.lines().next().unwrap_or_default();
-        *said = line
-            .splitn(6, " * ")
-            .last()
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
+        said.push_str(line.splitn(6, " * ").last().unwrap_or_default().trim());
     }
     0
 }

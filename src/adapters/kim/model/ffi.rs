@@ -20,7 +20,7 @@ pub struct Units {
 /// A model with its arguments, on one thread.
 pub struct Model {
     api: &'static Api,
-    model: Handle,
+    handle: Handle,
     arguments: Handle,
     names: Arguments,
 }
@@ -104,7 +104,7 @@ impl Model {
         };
         Ok(Self {
             api,
-            model,
+            handle: model,
             arguments,
             names,
         })
@@ -116,7 +116,7 @@ impl Model {
         let [length, energy, charge, temperature, time] = &mut units;
         // SAFETY: a live model; the library fills in five values.
         unsafe {
-            (self.api.units)(self.model, length, energy, charge, temperature, time);
+            (self.api.units)(self.handle, length, energy, charge, temperature, time);
             Units {
                 length: text((self.api.length_unit_text)(*length)),
                 energy: text((self.api.energy_unit_text)(*energy)),
@@ -128,7 +128,7 @@ impl Model {
     pub fn influence(&self) -> f64 {
         let mut distance = f64::NAN;
         // SAFETY: a live model; the library fills in a number.
-        unsafe { (self.api.influence)(self.model, &raw mut distance) };
+        unsafe { (self.api.influence)(self.handle, &raw mut distance) };
         distance
     }
 
@@ -138,7 +138,7 @@ impl Model {
         // SAFETY: a live model; the arrays have `count` elements and live as long as it does.
         unsafe {
             (self.api.neighbor_lists)(
-                self.model,
+                self.handle,
                 &raw mut count,
                 &raw mut cutoffs,
                 &raw mut without,
@@ -164,7 +164,7 @@ impl Model {
         // SAFETY: a live model and a text that ends with a zero; the library fills in two numbers.
         let failed = unsafe {
             let species = (self.api.species)(symbol.as_ptr());
-            (self.api.species_code)(self.model, species, &raw mut supported, &raw mut code)
+            (self.api.species_code)(self.handle, species, &raw mut supported, &raw mut code)
         };
         (failed == 0 && supported != 0).then_some(code)
     }
@@ -244,7 +244,7 @@ impl Model {
             return Err("it does not take its arguments".into());
         }
         // SAFETY: a live model with all arguments set, of this thread alone.
-        if unsafe { (api.compute)(self.model, arguments) } == 0 {
+        if unsafe { (api.compute)(self.handle, arguments) } == 0 {
             return Ok(energy);
         }
         // Once more, to hear why.
@@ -253,11 +253,11 @@ impl Model {
         // SAFETY: as above; nobody else logs meanwhile.
         unsafe {
             let error = (api.verbosity)(c"error".as_ptr());
-            (api.push_model_verbosity)(self.model, error);
+            (api.push_model_verbosity)(self.handle, error);
             (api.push_arguments_verbosity)(arguments, error);
-            (api.compute)(self.model, arguments);
+            (api.compute)(self.handle, arguments);
             (api.pop_arguments_verbosity)(arguments);
-            (api.pop_model_verbosity)(self.model);
+            (api.pop_model_verbosity)(self.handle);
         }
         Err(said("it cannot evaluate the frame"))
     }
@@ -268,8 +268,8 @@ impl Drop for Model {
         let _guard = lock(&LIBRARY);
         // SAFETY: live handles, destroyed once, the arguments before the model they belong to.
         unsafe {
-            (self.api.destroy_arguments)(self.model, &raw mut self.arguments);
-            (self.api.destroy_model)(&raw mut self.model);
+            (self.api.destroy_arguments)(self.handle, &raw mut self.arguments);
+            (self.api.destroy_model)(&raw mut self.handle);
         }
     }
 }
