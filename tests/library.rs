@@ -57,3 +57,10 @@ fn a_program_of_twenty_lines_is_framewise_with_one_more_calculator() {
     );
     assert!(!folder.path("three.h5").exists());
 }
+
+#[test]
+fn the_readme_shows_this_program() {
+    let program = include_str!("examples/springs.rs");
+    let shown = program.split_once("\n\n").unwrap().1;
+    assert!(include_str!("../README.md").contains(shown.trim_end()));
+}
