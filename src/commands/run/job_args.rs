@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::Args as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -11,6 +10,7 @@ use toml::de::DeTable;
 
 use crate::commands::cli::{LogFormat, Talk};
 use crate::domain::error::{Error, Result};
+use crate::domain::parameters::did_you_mean;
 
 use super::config::RunConfig;
 
@@ -247,37 +247,63 @@ pub fn pairs<'de, D: Deserializer<'de>>(source: D) -> std::result::Result<Vec<St
 }
 
 /// Reads a job file: what it says to one verb alone, and what it says to all.
-pub fn read_job_file<T: DeserializeOwned>(path: &Path) -> Result<(T, JobArgs)> {
+pub fn read_job_file<T: DeserializeOwned + clap::Args>(path: &Path) -> Result<(T, JobArgs)> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Error::usage(format!("--config {}: {e}", path.display())))?;
-    parse(&text).map_err(|e| {
-        let line = e
-            .span()
-            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        Error::usage(format!(
-            "--config {}, line {line}: {}",
-            path.display(),
-            e.message()
-        ))
+    parse(&text).map_err(|Mistake { at, what }| {
+        let line = at.map_or(1, |at| text[..at].matches('\n').count() + 1);
+        Error::usage(format!("--config {}, line {line}: {what}", path.display()))
     })
 }
 
+/// What is wrong in a job file, and at which byte.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    at: Option<usize>,
+    what: String,
+}
+
+impl From<toml::de::Error> for Mistake {
+    fn from(error: toml::de::Error) -> Self {
+        Self {
+            at: error.span().map(|span| span.start),
+            what: error.message().to_owned(),
+        }
+    }
+}
+
+/// The names that the arguments of `T` have in a job file.
+fn names<T: clap::Args>() -> Vec<String> {
+    let all = T::augment_args(clap::Command::default());
+    let typed = all.get_arguments().map(|arg| arg.get_id().as_str());
+    // The flags of every verb are taken, too; a job file that names another one is not.
+    let all = typed.filter(|id| *id != "config");
+    let all = all.chain(["verbose", "quiet", "log_format"]);
+    all.map(|id| id.replace('_', "-")).collect()
+}
+
 /// As [`read_job_file`], of the text.
-pub(super) fn parse<T: DeserializeOwned>(
+pub(super) fn parse<T: DeserializeOwned + clap::Args>(
     text: &str,
-) -> std::result::Result<(T, JobArgs), toml::de::Error> {
-    let flags = JobArgs::augment_args(clap::Command::new("job"));
-    let flags: Vec<_> = flags
-        .get_arguments()
-        .filter_map(clap::Arg::get_long)
-        .collect();
+) -> std::result::Result<(T, JobArgs), Mistake> {
+    let (of_all, known) = (names::<JobArgs>(), names::<T>());
     let whole = DeTable::parse(text)?;
     let span = whole.span();
     let (mut own, mut job) = (DeTable::new(), DeTable::new());
     for (name, value) in whole.into_inner() {
-        let word: &str = name.get_ref();
-        let of_all = flags.contains(&word) || ["verbose", "quiet", "log-format"].contains(&word);
-        let side = if of_all { &mut job } else { &mut own };
+        let word = name.get_ref().to_string();
+        if !known.contains(&word) {
+            let near = did_you_mean(&word, known.iter().map(String::as_str));
+            return Err(Mistake {
+                at: Some(name.span().start),
+                what: format!("unknown name {word:?}{near}; known: {}", known.join(", ")),
+            });
+        }
+        let side = if of_all.contains(&word) {
+            &mut job
+        } else {
+            &mut own
+        };
         side.insert(name, value);
     }
     let read = |table| toml::Deserializer::from(Spanned::new(span.clone(), table));
