@@ -336,6 +336,29 @@ fn impossible_frames_fail_with_their_reason_and_the_next_one_is_right() {
 }
 
 #[test]
+fn what_a_model_refuses_is_said_in_its_own_words() {
+    let model = "EAM_Dynamo_FoilesBaskesDaw_1986Universal3_Cu__MO_666348409573_004";
+    let (frames, mut calculator) = (xyz::read("kim.xyz"), calculator(model));
+    let copper = frames.frame(1);
+    let before = evaluate(calculator.as_mut(), &copper).unwrap();
+    let close = Frame {
+        species: &[29; 3],
+        positions: &[[0.0; 3], [0.3, 0.0, 0.0], [0.0, 0.31, 0.1]],
+        cell: Cell::OPEN,
+    };
+    let Err(Failure::Failed(message)) = evaluate(calculator.as_mut(), &close) else {
+        panic!("a density beyond the table was accepted");
+    };
+    let expected = format!("model {model}: it cannot evaluate the frame: Particle has density");
+    assert!(
+        message.starts_with(&expected) && !message.contains('\n'),
+        "{message}"
+    );
+    let after = evaluate(calculator.as_mut(), &copper).unwrap();
+    assert_eq!(after.bits(), before.bits());
+}
+
+#[test]
 fn the_same_bytes_on_any_ranks_and_threads_and_nothing_left_behind() {
     let folder = Folder::new();
     folder.import_frames("in", &perturbed("silicon.xyz", 60, 64));

@@ -31,7 +31,8 @@ fn a_model_that_computes_in_other_units_gives_the_same() {
     };
     let (ours, expected) = evaluated(c"A", c"eV");
     assert_eq!((ours.length, ours.energy), (1.0, 1.0));
-    for (length, energy) in [(c"nm", c"kcal_mol"), (c"Bohr", c"Hartree"), (c"cm", c"erg")] {
+    // Not erg: libkim-api 2.3.0 converts it with a factor of 1e14 too few.
+    for (length, energy) in [(c"nm", c"kcal_mol"), (c"Bohr", c"Hartree"), (c"cm", c"J")] {
         let (factory, found) = evaluated(length, energy);
         assert!(factory.length != 1.0 && factory.energy != 1.0, "{length:?}");
         assert!((factory.influence / ours.influence - 1.0).abs() < 1e-8);

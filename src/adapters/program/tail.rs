@@ -60,7 +60,7 @@ impl Tail {
         for line in lines.rev() {
             if told.is_empty() {
                 line.clone_into(&mut told);
-            } else if line.chars().count() + told.chars().count() <= TOLD {
+            } else if line.chars().count() + 3 + told.chars().count() <= TOLD {
                 told = format!("{line} | {told}");
             } else {
                 break;
