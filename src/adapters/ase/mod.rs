@@ -1,7 +1,7 @@
 //! `ase`: any ASE calculator, in a Python process of its own for each worker.
 //!
 //! ASE: A. Hjorth Larsen et al., J. Phys.: Condens. Matter 29, 273002 (2017). Its units are ours: eV, Å, and its stress
-//! has our sign. What the process is and says: [`python`](crate::adapters::python).
+//! has our sign. What the process is and says: `adapters::python`.
 //!
 //! A process that dies, hangs or talks nonsense costs the frame it had in hand, and is started again. Where the user's
 //! calculator evaluates many frames by one call (`calculate_batch`), those of a call that took the process down are

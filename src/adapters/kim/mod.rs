@@ -13,7 +13,7 @@
 //!   that has failed is not used again.
 //! - Workers of one process evaluate at the same time, each with its own objects. Drivers that share variables nevertheless
 //!   (`ALONE`) evaluate one at a time; a test looks for others among all that are installed.
-//! - Units are asked for as Å and eV; a model that answers with others is converted ([`units`]).
+//! - Units are asked for as Å and eV; a model that answers with others is converted (`units`).
 //! - The library writes `kim.log` into the working directory unless its logs are silent, which they are here.
 
 mod catalogue;

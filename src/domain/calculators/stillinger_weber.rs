@@ -10,7 +10,7 @@
 //! silicon is built in.
 //!
 //! 1. Near pairs, eight side by side (`kernel.rs`): the two-body term, and both g of the pair with their slopes.
-//! 2. These [`Bond`]s are sorted by atom; around each atom the triplets then are products of what its bonds hold.
+//! 2. These bonds are sorted by atom; around each atom the triplets then are products of what its bonds hold.
 
 mod file;
 mod kernel;
