@@ -134,7 +134,8 @@ impl Coordinator<'_> {
         let ending = if done { Ending::Done } else { Ending::Stopped };
         self.record_end(ending)?;
         if let Some(pool) = self.desk.pool.take() {
-            pool.dismiss(DISMISSAL);
+            // Who was asked to stop does not wait for frames that are abandoned.
+            pool.dismiss(if done { DISMISSAL } else { Duration::ZERO });
         }
         let ranks = self.ranks.gather(&self.desk.summary.to_row());
         Ok(Summary {
