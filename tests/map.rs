@@ -320,6 +320,26 @@ fn killed_jobs_go_on_and_end_with_the_same_bytes() {
     prints(&folder.alone("status r.h5").expect(0), "12,000");
 }
 
+/// States and what pyUSID reads of them are written in one phase: a kill may come between, in either order.
+#[test]
+fn what_pyusid_reads_of_the_states_is_mended_after_a_kill_between_the_two() {
+    let folder = folder();
+    let command = "map scan.h5 --dataset signals --kernel statistics -o r.h5 --rows 0:30";
+    folder.alone(command).expect(0);
+    let whole = folder.path("whole.h5");
+    fs::copy(folder.path("r.h5"), &whole).unwrap();
+    let file = hdf5::File::open_rw(folder.path("r.h5")).unwrap();
+    let name = "signals-Statistics_000/completed_positions";
+    let completed = file.dataset(name).unwrap();
+    let mut bytes = completed.read_1d::<u8>().unwrap();
+    assert!(bytes.len() > 31 && bytes.iter().map(|b| usize::from(*b)).sum::<usize>() == 30);
+    (bytes[3], bytes[31]) = (0, 1);
+    completed.write(&bytes).unwrap();
+    drop((completed, file));
+    folder.on(2, command).expect(0);
+    assert_same(&folder.path("r.h5"), &whole);
+}
+
 #[test]
 fn a_row_that_fails_costs_that_row() {
     let folder = folder();

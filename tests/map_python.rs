@@ -174,6 +174,10 @@ fn what_cannot_be_stored_is_said_before_anything_is_created() {
         assert_eq!(run.stderr.matches("error: ").count(), 1, "{run}");
         assert!(!folder.path("r.h5").exists());
     }
+    // A function that is not the same on all ranks would have them open other datasets, and wait for each other.
+    let run = on(&folder, 2, "r.h5", "of_the_rank").expect(1);
+    assert!(run.stderr.contains("inputs differ"), "{run}");
+    assert!(!folder.path("r.h5").exists());
     let run = on(&folder, 2, "r.h5", "gone").expect(2);
     assert_eq!(run.stderr.matches("error: ").count(), 1, "{run}");
     assert_nothing_left(&folder);

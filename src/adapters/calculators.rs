@@ -4,8 +4,9 @@ use std::sync::OnceLock;
 
 use crate::domain::calculator::CalculatorKind;
 use crate::domain::calculators as pure;
-use crate::domain::error::{Error, Result};
-use crate::domain::parameters::did_you_mean;
+use crate::domain::error::Result;
+
+use super::choice::{Given, Table};
 
 /// What a program that uses this crate brings with it.
 static ADDED: OnceLock<&'static CalculatorKind> = OnceLock::new();
@@ -35,33 +36,21 @@ pub fn all() -> Vec<&'static CalculatorKind> {
     known
 }
 
+fn table() -> Table<CalculatorKind> {
+    Table {
+        what: "calculator",
+        known: all(),
+        name: |kind| kind.name,
+        subject: |kind| kind.subject,
+    }
+}
+
 /// The calculator that `NAME` or `NAME:VALUE` asks for; of the latter also the parameter that is given by it.
-pub fn choose(typed: &str) -> Result<(&'static CalculatorKind, Option<(String, String)>)> {
-    let Some((name, value)) = typed.split_once(':') else {
-        return Ok((find(typed)?, None));
-    };
-    let kind = find(name)?;
-    let Some(subject) = kind.subject else {
-        return Err(Error::usage(format!(
-            "--calculator {typed}: {name} takes nothing after its name; parameters are given as --param NAME=VALUE"
-        )));
-    };
-    Ok((kind, Some((subject.to_owned(), value.to_owned()))))
+pub fn choose(typed: &str) -> Result<(&'static CalculatorKind, Given)> {
+    table().choose(typed)
 }
 
 /// The calculator of this name.
 pub fn find(name: &str) -> Result<&'static CalculatorKind> {
-    let known = all();
-    known
-        .iter()
-        .find(|kind| kind.name == name)
-        .copied()
-        .ok_or_else(|| {
-            let names: Vec<_> = known.iter().map(|kind| kind.name).collect();
-            Error::usage(format!(
-                "unknown calculator {name:?}{}; known: {} (see `framewise calculators`)",
-                did_you_mean(name, names.iter().copied()),
-                names.join(", ")
-            ))
-        })
+    table().find(name)
 }

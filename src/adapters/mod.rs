@@ -7,6 +7,7 @@ pub mod batch;
 pub mod calculators;
 #[cfg(feature = "chemfiles")]
 pub mod chemfiles;
+pub mod choice;
 pub mod cores;
 pub mod environment;
 pub mod exit;

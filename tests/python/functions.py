@@ -47,3 +47,8 @@ def nothing(row):
 
 def slash(row):
     return {"a/b": 1.0}
+
+
+def of_the_rank(row):
+    """Another number of results in each process."""
+    return {f"Result_{n}": 0.0 for n in range(1 + os.getpid() % 1000)}

@@ -258,9 +258,14 @@ impl Sink for ResultSink {
 
     fn write_status(&mut self, rows: &Rows, messages: bool) -> Result<()> {
         let (sets, frames) = (&self.sets, rows.frames.runs());
-        let (codes, ones, texts) = (codes(rows), ones(rows), texts(rows));
+        let completed = sets.completed().map(|set| (set, ones(rows)));
+        let (codes, texts) = (codes(rows), texts(rows));
         let mut columns = vec![(&sets.status, frames, codes.as_bytes())];
-        columns.extend(sets.completed().map(|set| (set, frames, &ones[..])));
+        columns.extend(
+            completed
+                .iter()
+                .map(|(set, ones)| (*set, frames, &ones[..])),
+        );
         if messages {
             let frames = if texts.is_empty() { &[] } else { frames };
             columns.push((&sets.message, frames, &texts));

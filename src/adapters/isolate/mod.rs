@@ -69,6 +69,10 @@ impl Factory for Isolated {
         Ok(Box::new(calculator))
     }
 
+    fn size_of(&self, species: u8) -> u8 {
+        self.inner.size_of(species)
+    }
+
     fn check_species(&self, species: &[u8]) -> Result<(), String> {
         self.inner.check_species(species)
     }

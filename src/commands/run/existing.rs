@@ -7,11 +7,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::adapters::hdf5::audit::mean_bytes;
 use crate::adapters::hdf5::create::Message;
-use crate::adapters::hdf5::failed;
-use crate::adapters::hdf5::ffi::{Transfer, write_bytes, write_rows};
+use crate::adapters::hdf5::ffi::{Transfer, read_rows, write_bytes, write_rows};
 use crate::adapters::hdf5::layout::{self, attribute};
 use crate::adapters::hdf5::result_reader::{ResultReader, force_rows};
 use crate::adapters::hdf5::rows::stored::StoredRows;
+use crate::adapters::hdf5::{failed, open_read_only};
 use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
@@ -301,6 +301,55 @@ fn forget_rows(file: &File, stored: &StoredRows, rows: &FrameSet, go_on: GoOn<'_
         }
     }
     Ok(())
+}
+
+/// Has `completed_positions`, which pyUSID reads, say what the states say: both are written in one phase of a commit, and a
+/// kill may come between. Rank 0, serial driver, before the ranks open the file; raw data only, and nothing where they
+/// agree. A kill leaves fewer differences, which the next start mends.
+pub fn mend_completed(path: &Path, go_on: GoOn<'_>) -> Result<()> {
+    let doing = || failed(format!("cannot mend {}", path.display()));
+    let reader = ResultReader::open(path)?;
+    let Some(name) = reader.rows().map(StoredRows::completed) else {
+        return Ok(());
+    };
+    let completed = reader.states()?.of(Status::Completed).clone();
+    let mut rest = FrameSet::all(reader.n_frames());
+    // HDF5 refuses to open for writing what this process has open for reading.
+    drop(reader);
+    let mut said = FrameSet::empty();
+    let file = open_read_only(path)?;
+    let dataset = file.dataset(&name).map_err(doing())?;
+    let mut bytes = Vec::new();
+    while !rest.is_empty() {
+        go_on()?;
+        let block = rest.split_front(BLOCK_BYTES);
+        bytes.clear();
+        bytes.resize(block.len() as usize, 0u8);
+        read_rows(&dataset, block.runs(), &mut bytes)?;
+        for (row, byte) in block.iter().zip(&bytes) {
+            if *byte != 0 {
+                said.append(row..row + 1);
+            }
+        }
+    }
+    drop((dataset, file));
+    let wrong = [
+        (completed.difference(&said), 1u8),
+        (said.difference(&completed), 0),
+    ];
+    if wrong.iter().all(|(rows, _)| rows.is_empty()) {
+        return Ok(());
+    }
+    let mut builder = FileBuilder::new();
+    builder.with_fapl(|fapl| fapl.libver_earliest());
+    let file = builder.open_rw(path).map_err(doing())?;
+    let dataset = file.dataset(&name).map_err(doing())?;
+    for (rows, byte) in wrong {
+        let bytes = vec![byte; rows.len() as usize];
+        write_rows(&dataset, rows.runs(), &bytes, Transfer::Independent)?;
+    }
+    file.flush().map_err(doing())?;
+    sync(path)
 }
 
 fn value(group: &str) -> String {

@@ -134,8 +134,14 @@ pub(super) fn prepare(
         let make = |path: &Path| mpi::make_striped(path, &config.hints);
         input.lay_out(&config.result, &make, go_on)?;
         attributes.extend(create::version_attributes(&mpi::library_version()));
-    } else if !standing.reset.is_empty() {
-        existing::reset(&config.result, &standing.reset, go_on)?;
+    } else {
+        if !standing.reset.is_empty() {
+            existing::reset(&config.result, &standing.reset, go_on)?;
+        }
+        // Among jobs that share the result somebody else may be in between.
+        if config.share.is_none() {
+            existing::mend_completed(&config.result, go_on)?;
+        }
     }
     let run_number = guard.begin(standing.run_number, &standing.pending)?;
     let job = Job {
