@@ -85,8 +85,9 @@ fn rows_are_what_the_function_makes_of_them_on_any_ranks_and_in_any_company() {
     on(&folder, 1, "one.h5", "moments -t 1").expect(0);
     let text = fs::read_to_string(folder.path("mine.py")).unwrap();
     fs::write(folder.path("mine.py"), text + "\n# changed\n").unwrap();
-    let run = on(&folder, 1, "one.h5", "moments -t 1").expect(1);
+    let run = on(&folder, 1, "one.h5", "moments -t 1").expect(0);
     assert!(run.stderr.contains("function_xxh3"), "{run}");
+    assert!(run.stderr.contains("a group of their own"), "{run}");
     assert_nothing_left(&folder);
 }
 

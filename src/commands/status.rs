@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::adapters::hdf5::history::Run;
 use crate::adapters::hdf5::layout::attribute;
 use crate::adapters::hdf5::result_reader::ResultReader;
+use crate::adapters::hdf5::rows::jobs;
 use crate::domain::error::Result;
 use crate::planning::status::{Status, StatusCounts};
 
@@ -75,6 +76,8 @@ struct Report {
     /// Frames or rows.
     item: &'static str,
     size: String,
+    /// Groups of other jobs on the same rows.
+    others: Vec<String>,
     counts: StatusCounts,
     unknown: u64,
     history: Vec<Run>,
@@ -111,6 +114,10 @@ impl Report {
                 })
                 .collect(),
             item: reader.item(),
+            others: match reader.rows() {
+                None => Vec::new(),
+                Some(_) => jobs::others(&args.result)?,
+            },
             size: match (reader.rows(), reader.atoms()) {
                 (Some(rows), _) => format!("results in {}", rows.group),
                 (None, Some(atoms)) => format!("{atoms} atoms each"),
@@ -142,6 +149,9 @@ impl Report {
         );
         for (name, value) in &self.attributes {
             text += &format!("  {:<18}{value}\n", name.replace('_', " "));
+        }
+        for group in &self.others {
+            text += &format!("  {:<18}{group}\n", "also holds");
         }
         let share = |n: u64| format!("{:.1} %", 100.0 * n as f64 / total.max(1) as f64);
         let mut rows: Vec<_> = Status::ALL
@@ -215,6 +225,7 @@ impl Report {
         let total = self.counts.total() + self.unknown;
         let mut value = json!({
             "result": self.path.display().to_string(),
+            "item": self.item,
             "frames": total,
             "completed": self.counts.get(Status::Completed),
             "undefined": self.counts.get(Status::Undefined),
@@ -237,6 +248,9 @@ impl Report {
         if let Some(parameters) = parameters {
             let parameters: serde_json::Value = parameters;
             value[attribute::PARAMETERS] = parameters;
+        }
+        if !self.others.is_empty() {
+            value["also_holds"] = json!(self.others);
         }
         if let Some(failed) = &self.failed {
             let list = failed.iter().map(|(frame, status, why)| {

@@ -66,30 +66,49 @@ pub fn lay_out(
     go_on: GoOn<'_>,
 ) -> Result<()> {
     let needed = space(input, geometry);
-    lay_out_with(result, needed, make, go_on, |file, pace| {
-        let doing = || failed(format!("cannot create {}", result.display()));
-        write_h5md(file).map_err(doing())?;
-        let particles = group(file, layout::PARTICLES).map_err(doing())?;
-        write_time_axis(file, input, pace)?;
-        write_geometry(&particles, result, input, geometry, pace)?;
-        create_results(file, input).map_err(doing())
-    })
+    lay_out_with(
+        result,
+        (Base::Nothing, needed),
+        make,
+        go_on,
+        |file, pace| {
+            let doing = || failed(format!("cannot create {}", result.display()));
+            write_h5md(file).map_err(doing())?;
+            let particles = group(file, layout::PARTICLES).map_err(doing())?;
+            write_time_axis(file, input, pace)?;
+            write_geometry(&particles, result, input, geometry, pace)?;
+            create_results(file, input).map_err(doing())
+        },
+    )
 }
 
-/// As [`lay_out`], for a file of about `needed` bytes into which `write` puts groups and datasets.
+/// What a new file is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    /// Nothing.
+    Nothing,
+    /// A copy of the result that is there: it stays as it is until the new file takes its name.
+    Copy,
+}
+
+/// As [`lay_out`], for a file into which `write` puts groups and datasets of about `needed` bytes.
 pub(super) fn lay_out_with(
     result: &Path,
-    needed: u64,
+    (base, needed): (Base, u64),
     make: Make<'_>,
     go_on: GoOn<'_>,
     write: impl FnOnce(&File, &mut Pace<'_>) -> Result<()>,
 ) -> Result<()> {
     let path = temporary(result);
-    let done = check_space(result, needed)
+    let there = match base {
+        Base::Nothing => 0,
+        Base::Copy => fs::metadata(result).map_or(0, |found| found.len()),
+    };
+    let done = check_space(result, needed + there)
         .and_then(|()| remove_if_there(&path))
         .and_then(|()| {
             make(&path);
-            create_at(&path, result, go_on, write)
+            create_at(&path, result, base, go_on, write)
         })
         .and_then(|()| go_on());
     if done.is_err() {
@@ -102,6 +121,7 @@ pub(super) fn lay_out_with(
 fn create_at(
     path: &Path,
     result: &Path,
+    base: Base,
     go_on: GoOn<'_>,
     write: impl FnOnce(&File, &mut Pace<'_>) -> Result<()>,
 ) -> Result<()> {
@@ -117,7 +137,14 @@ fn create_at(
     let before = ffi::open_objects();
     let mut builder = FileBuilder::new();
     builder.with_fapl(|fapl| fapl.libver_earliest().alignment(ALIGNED.0, ALIGNED.1));
-    let file = builder.create(path).map_err(doing())?;
+    let file = match base {
+        Base::Nothing => builder.create(path),
+        Base::Copy => {
+            pace.copy(result)?;
+            builder.open_rw(path)
+        }
+    };
+    let file = file.map_err(doing())?;
     write(&file, &mut pace)?;
     file.flush().map_err(doing())?;
     // The file closes with the last of its objects.
@@ -337,15 +364,20 @@ pub fn version_attributes(mpi: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Gives the temporary file its name: sync, look at it, rename, sync the directory.
+/// Gives the temporary file of a job that begins its name: sync, look at it, rename, sync the directory.
 pub fn publish(result: &Path, attributes: &[(String, String)]) -> Result<()> {
+    give_name(result, |from| check_newborn(result, from, attributes))
+}
+
+/// Gives the temporary file its name, after a look at it.
+pub(super) fn give_name(result: &Path, look: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let from = temporary(result);
     let doing =
         |e: std::io::Error| Error::failure(format!("cannot create {}: {e}", result.display()));
     PlainFile::open(&from)
         .and_then(|f| f.sync_all())
         .map_err(doing)?;
-    check_newborn(result, &from, attributes)?;
+    look(&from)?;
     fs::rename(&from, result).map_err(doing)?;
     let folder = PlainFile::open(folder_of(result)).map_err(doing)?;
     // Some network file systems cannot sync a directory; the rename has happened all the same.

@@ -2,6 +2,7 @@
 //! than some hundred megabytes take.
 
 use std::fs::File as PlainFile;
+use std::io::Read as _;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -14,6 +15,8 @@ const UNSYNCED: u64 = 128 << 20;
 const BEGUN: u64 = 8 << 20;
 /// Bytes of one step. Four times as many took four times as long.
 const STEP: u64 = 1 << 20;
+/// Bytes that are copied in one call.
+const COPIED: u64 = 64 << 20;
 
 /// Somebody writes a new file, in steps.
 pub struct Pace<'a> {
@@ -92,8 +95,31 @@ impl<'a> Pace<'a> {
         Ok(())
     }
 
+    /// Begins the file with all that is in `from`. The system shares or copies the bytes itself where it can.
+    pub fn copy(&mut self, from: &Path) -> Result<()> {
+        let unreadable = |e| Error::unreadable(from, &e);
+        let source = PlainFile::open(from).map_err(unreadable)?;
+        let mut left = source.metadata().map_err(unreadable)?.len();
+        while left > 0 {
+            let step = COPIED.min(left);
+            let copied = std::io::copy(&mut (&source).take(step), &mut &self.file)
+                .map_err(|e| self.failed(&e))?;
+            if copied < step {
+                return Err(unreadable_end(from));
+            }
+            left -= step;
+            self.wrote(step)?;
+        }
+        Ok(())
+    }
+
     fn failed(&self, error: &std::io::Error) -> Error {
         let result = self.result.display();
         Error::failure(format!("cannot create {result}: {error}"))
     }
+}
+
+fn unreadable_end(path: &Path) -> Error {
+    let cut = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    Error::unreadable(path, &cut)
 }

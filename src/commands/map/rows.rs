@@ -152,16 +152,29 @@ impl Material for Array {
         ])
     }
 
-    fn lay_out(&mut self, result: &Path, make: Make<'_>, go_on: GoOn<'_>) -> Result<()> {
+    fn lay_out(
+        &mut self,
+        result: &Path,
+        beside: bool,
+        make: Make<'_>,
+        go_on: GoOn<'_>,
+    ) -> Result<()> {
         let process = Process {
             name: self.task.kernel.process,
             kernel: self.task.kernel.name,
             parameters: &self.parameters(),
         };
-        create::lay_out(result, &self.input, (&process, &self.stored), make, go_on)
+        let what = (&process, &self.stored);
+        let group = create::lay_out(result, beside, &self.input, what, make, go_on)?;
+        self.stored.group = group;
+        Ok(())
     }
 
-    fn stored(&self) -> Option<StoredRows> {
-        Some(self.stored.clone())
+    fn stored(&self) -> Option<&StoredRows> {
+        Some(&self.stored)
+    }
+
+    fn settle_in(&mut self, group: &str) {
+        group.clone_into(&mut self.stored.group);
     }
 }

@@ -10,6 +10,7 @@ use crate::adapters::hdf5::create::Message;
 use crate::adapters::hdf5::ffi::{Transfer, read_rows, write_bytes, write_rows};
 use crate::adapters::hdf5::layout::{self, attribute};
 use crate::adapters::hdf5::result_reader::{ResultReader, force_rows};
+use crate::adapters::hdf5::rows::jobs;
 use crate::adapters::hdf5::rows::stored::StoredRows;
 use crate::adapters::hdf5::{failed, open_read_only};
 use crate::domain::error::{Error, GoOn, Result};
@@ -35,6 +36,27 @@ pub fn difference(reader: &ResultReader, identity: &Identity) -> Option<String> 
             let recorded = reader.attribute(name).unwrap_or_default();
             (recorded != given).then(|| describe(name, recorded, given, reader))
         })
+}
+
+/// Whether the file holds results of the same rows by another kernel, or by the same with other parameters: one file may
+/// have both.
+pub fn may_lie_beside(reader: &ResultReader, identity: &Identity) -> bool {
+    let may_differ = [attribute::KERNEL, attribute::PARAMETERS, attribute::INPUT];
+    let mut same = identity
+        .iter()
+        .filter(|(name, _)| !may_differ.contains(name));
+    let kernel = identity.iter().any(|(name, _)| *name == attribute::KERNEL);
+    let rows = reader.rows().is_some();
+    kernel && rows && same.all(|(name, value)| reader.attribute(name) == Some(value))
+}
+
+/// The books of this job, where those of another one were the last in the file.
+pub fn laid_aside(path: &Path, identity: &Identity) -> Result<Option<String>> {
+    let pairs = identity
+        .iter()
+        .filter(|(name, _)| *name != attribute::INPUT);
+    let pairs: Vec<_> = pairs.map(|(name, value)| (*name, value.as_str())).collect();
+    jobs::find(path, &pairs)
 }
 
 fn describe(name: &str, recorded: &str, given: &str, reader: &ResultReader) -> String {

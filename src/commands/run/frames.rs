@@ -150,7 +150,13 @@ impl Material for Trajectory {
         tried.map_err(|why| Error::failure(format!("calculator {name}: {why}")))
     }
 
-    fn lay_out(&mut self, result: &Path, make: Make<'_>, go_on: GoOn<'_>) -> Result<()> {
+    fn lay_out(
+        &mut self,
+        result: &Path,
+        _beside: bool,
+        make: Make<'_>,
+        go_on: GoOn<'_>,
+    ) -> Result<()> {
         create::lay_out(result, &mut self.input, self.task.geometry, make, go_on)
     }
 

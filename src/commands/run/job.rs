@@ -102,6 +102,7 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
     let job = ranks.tell(0, &job.map_or_else(String::new, |job| job.encode()));
     let job = Job::decode(&job).ok_or_else(|| Error::failure("rank 0 sent an unreadable job"));
     let job = together(ranks, job)?;
+    input.settle_in(&job.group);
     let file = (setting.world.raw(), info);
     if job.created {
         let attributes = first.as_ref().map(|f| &f.attributes);
@@ -128,7 +129,14 @@ pub fn run(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
             let plan = input.plan(ranks, &config.result, pending, job.created)?;
             (plan, Experience::default())
         };
-        let sink = open_sink(setting, ranks, (file, input.stored()), guard, &job, intent)?;
+        let sink = open_sink(
+            setting,
+            ranks,
+            (file, input.stored().cloned()),
+            guard,
+            &job,
+            intent,
+        )?;
         let told = (journal, tallies);
         let frames = (input, plan, experience);
         compute(setting, ranks, sink, frames, &job, deadline, told)?

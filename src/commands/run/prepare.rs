@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::adapters::guard::Guard;
 use crate::adapters::hdf5::create;
+use crate::adapters::hdf5::rows::jobs;
 use crate::adapters::lock::Lock;
 use crate::adapters::mpi;
 use crate::adapters::share::{self, Member, Part};
@@ -35,6 +36,8 @@ pub(super) struct Job {
     pub troubled: u64,
     /// Frames to compute, in three phases, see [`Tallies::phases`].
     pub pending: [FrameSet; 3],
+    /// Where results of rows are; empty where they are those of frames.
+    pub group: String,
 }
 
 impl Job {
@@ -55,13 +58,15 @@ impl Job {
             run_number,
             troubled,
             pending,
+            group,
         } = self;
         let [rest, careful, solitary] = pending.each_ref().map(FrameSet::pack);
-        format!("{created} {run_number} {troubled} {rest} {careful} {solitary}")
+        format!("{created} {run_number} {troubled} {rest} {careful} {solitary} {group}")
     }
 
     pub fn decode(text: &str) -> Option<Self> {
-        let mut parts = text.split(' ');
+        // Names of groups may have spaces in them.
+        let mut parts = text.splitn(7, ' ');
         Some(Self {
             created: parts.next()?.parse().ok()?,
             run_number: parts.next()?.parse().ok()?,
@@ -71,6 +76,7 @@ impl Job {
                 FrameSet::unpack(parts.next()?)?,
                 FrameSet::unpack(parts.next()?)?,
             ],
+            group: parts.next()?.to_owned(),
         })
     }
 }
@@ -115,24 +121,34 @@ pub(super) fn prepare(
     let found = if config.result.exists() {
         look_at_existing(config, &identity, selected, guard.in_company()?, go_on)?
     } else {
-        None
+        Found::Replaceable
     };
-    let created = found.is_none();
-    let (standing, tallies) = found.unwrap_or_else(|| {
-        let standing = Standing {
-            pending: selected.clone(),
-            reset: FrameSet::empty(),
-            troubled: 0,
-            run_number: 1,
-        };
-        (standing, Tallies::default())
-    });
+    let beside = matches!(found, Found::Others);
+    let (created, standing, tallies) = match found {
+        Found::Own {
+            standing,
+            tallies,
+            group,
+        } => {
+            input.settle_in(&group);
+            (false, standing, tallies)
+        }
+        Found::Others | Found::Replaceable => {
+            let standing = Standing {
+                pending: selected.clone(),
+                reset: FrameSet::empty(),
+                troubled: 0,
+                run_number: 1,
+            };
+            (true, standing, Tallies::default())
+        }
+    };
     input.check(&standing.pending, go_on)?;
     let journal = (poison::identity_number(&identity), tallies.clone());
     let mut attributes = identity;
     if created {
         let make = |path: &Path| mpi::make_striped(path, &config.hints);
-        input.lay_out(&config.result, &make, go_on)?;
+        input.lay_out(&config.result, beside, &make, go_on)?;
         attributes.extend(create::version_attributes(&mpi::library_version()));
     } else {
         if !standing.reset.is_empty() {
@@ -149,6 +165,9 @@ pub(super) fn prepare(
         run_number,
         troubled: standing.troubled,
         pending: tallies.phases(standing.pending),
+        group: input
+            .stored()
+            .map_or_else(String::new, |rows| rows.group.clone()),
     };
     if config.share.is_none() && (created || job.planned() == 0) {
         poison::tidy(config, &journal);
@@ -161,43 +180,92 @@ pub(super) fn prepare(
     Ok((first, job))
 }
 
-/// What is left to do, and which frames are suspected to have ended the job; `None` when the file is to be replaced by
-/// a new one.
-pub(super) fn look_at_existing(
+/// What there is under the name of the result.
+enum Found {
+    /// Nothing, or what is to be replaced.
+    Replaceable,
+    /// Results of other jobs on the same rows: those of this one have their place beside them.
+    Others,
+    /// Results of this job.
+    Own {
+        /// What is left to do.
+        standing: Standing,
+        /// Which frames are suspected to have ended the job.
+        tallies: Tallies,
+        /// Where results of rows are.
+        group: String,
+    },
+}
+
+fn look_at_existing(
     config: &RunConfig,
     identity: &Identity,
     selected: &FrameSet,
     in_company: bool,
     go_on: GoOn<'_>,
-) -> Result<Option<(Standing, Tallies)>> {
-    let reader = place::open_existing(&config.result)?;
-    let Some(difference) = existing::difference(&reader, identity) else {
-        if config.share.is_some() {
-            let standing = existing::standing(&reader, config, selected, in_company, None, go_on)?;
-            return Ok(Some((standing, Tallies::default())));
-        }
-        let frames = reader.n_frames();
-        // HDF5 refuses to open for writing what this process has open for reading.
-        drop(reader);
-        let past = poison::past(config, identity, frames).unwrap_or_default();
-        let last_rounds = past.last_rounds().cloned();
-        let (tallies, condemned) = poison::settle(config, past)?;
-        let reader = place::open_existing(&config.result)?;
-        let rounds = last_rounds.as_ref();
-        let mut standing =
-            existing::standing(&reader, config, selected, in_company, rounds, go_on)?;
-        // What has just been condemned is not retried by the same start.
-        standing.troubled += standing.reset.intersection(&condemned).len();
-        standing.reset = standing.reset.difference(&condemned);
-        standing.pending = standing.pending.difference(&condemned);
-        return Ok(Some((standing, tallies)));
-    };
+) -> Result<Found> {
+    let mut reader = place::open_existing(&config.result)?;
+    let mut difference = existing::difference(&reader, identity);
     let shown = config.result.display();
-    if config.overwrite && *selected == FrameSet::all(reader.n_frames()) {
-        tracing::warn!("{shown} was made with {difference}; --overwrite replaces it");
-        return Ok(None);
+    if let Some(other) = &difference
+        && existing::may_lie_beside(&reader, identity)
+    {
+        drop(reader);
+        if config.share.is_some() {
+            return Err(Error::failure(format!(
+                "{shown} was made with {other}, and groups are not added to it under --share; choose another -o, or begin \
+                 without --share"
+            )));
+        }
+        // Nobody goes on with what is laid aside before it is brought forward again.
+        existing::mend_completed(&config.result, go_on)?;
+        let Some(books) = existing::laid_aside(&config.result, identity)? else {
+            tracing::info!("{shown} was made with {other}: these results get a group of their own");
+            return Ok(Found::Others);
+        };
+        tracing::info!(
+            "{shown} was made with {other}, and holds these results, too: going on with them"
+        );
+        jobs::bring_forward(&config.result, &books, go_on)?;
+        reader = place::open_existing(&config.result)?;
+        difference = existing::difference(&reader, identity);
     }
-    Err(Error::failure(format!(
-        "{shown} was made with {difference}; choose another -o, or --overwrite all frames to replace it"
-    )))
+    if let Some(difference) = difference {
+        if config.overwrite && *selected == FrameSet::all(reader.n_frames()) {
+            tracing::warn!("{shown} was made with {difference}; --overwrite replaces it");
+            return Ok(Found::Replaceable);
+        }
+        return Err(Error::failure(format!(
+            "{shown} was made with {difference}; choose another -o, or --overwrite all frames to replace it"
+        )));
+    }
+    let group = reader
+        .rows()
+        .map_or_else(String::new, |rows| rows.group.clone());
+    if config.share.is_some() {
+        let standing = existing::standing(&reader, config, selected, in_company, None, go_on)?;
+        return Ok(Found::Own {
+            standing,
+            tallies: Tallies::default(),
+            group,
+        });
+    }
+    let frames = reader.n_frames();
+    // HDF5 refuses to open for writing what this process has open for reading.
+    drop(reader);
+    let past = poison::past(config, identity, frames).unwrap_or_default();
+    let last_rounds = past.last_rounds().cloned();
+    let (tallies, condemned) = poison::settle(config, past)?;
+    let reader = place::open_existing(&config.result)?;
+    let rounds = last_rounds.as_ref();
+    let mut standing = existing::standing(&reader, config, selected, in_company, rounds, go_on)?;
+    // What has just been condemned is not retried by the same start.
+    standing.troubled += standing.reset.intersection(&condemned).len();
+    standing.reset = standing.reset.difference(&condemned);
+    standing.pending = standing.pending.difference(&condemned);
+    Ok(Found::Own {
+        standing,
+        tallies,
+        group,
+    })
 }

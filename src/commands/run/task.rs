@@ -54,11 +54,21 @@ pub trait Material: Source {
         let _ = (pending, go_on);
         Ok(())
     }
-    /// Lays the result out, see `create::lay_out`.
-    fn lay_out(&mut self, result: &Path, make: Make<'_>, go_on: GoOn<'_>) -> Result<()>;
+    /// Lays the result out, see `create::lay_out`; `beside` the jobs of the file that is there, where it can have several.
+    fn lay_out(
+        &mut self,
+        result: &Path,
+        beside: bool,
+        make: Make<'_>,
+        go_on: GoOn<'_>,
+    ) -> Result<()>;
     /// Where results of rows are in it.
-    fn stored(&self) -> Option<StoredRows> {
+    fn stored(&self) -> Option<&StoredRows> {
         None
+    }
+    /// Results of rows are in this group.
+    fn settle_in(&mut self, group: &str) {
+        let _ = group;
     }
     /// The plan of `pending`, the same on every rank. Collective.
     fn plan(

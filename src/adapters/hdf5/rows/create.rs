@@ -20,9 +20,10 @@ use crate::adapters::lock;
 use crate::domain::error::{GoOn, Result};
 use crate::domain::kernel::{Layout, ResultSpec};
 
-use super::super::create::{self, Make, create_books, group, zeroed};
+use super::super::create::{self, Base, Make, create_books, group, zeroed};
 use super::super::layout::{self, MESSAGE_BYTES, attribute};
 use super::super::{failed, write_text};
+use super::jobs;
 use super::stored::StoredRows;
 use super::usid::Results;
 use super::{RowInput, element};
@@ -38,32 +39,46 @@ pub struct Process<'a> {
     pub parameters: &'a [(String, String)],
 }
 
-/// Where results of `process` on `input` go.
+/// Where results of `process` on `input` go in a file of their own.
 pub fn stored(input: &RowInput, process: &str, layout: Layout) -> StoredRows {
     StoredRows {
-        group: format!("{}-{process}_000", input.name()),
+        group: numbered(input, process, 0),
         layout: Arc::new(layout),
     }
 }
 
+fn numbered(input: &RowInput, process: &str, number: usize) -> String {
+    format!("{}-{process}_{number:03}", input.name())
+}
+
 /// Creates the temporary file with all groups and datasets on reserved space, the results not filled yet, and closes it;
-/// see [`create::lay_out`].
+/// see [`create::lay_out`]. `beside`: in a copy of the result that is there, see [`jobs`]. Returns the group of results.
 pub fn lay_out(
     result: &Path,
+    beside: bool,
     input: &RowInput,
     (process, stored): (&Process<'_>, &StoredRows),
     make: Make<'_>,
     go_on: GoOn<'_>,
-) -> Result<()> {
+) -> Result<String> {
     let row: usize = stored.layout.specs().iter().map(ResultSpec::bytes).sum();
     let books = 8 + 8 + 4 + MESSAGE_BYTES + 1;
     // Positions of a few dimensions, indices and values.
     let per_row = (row + books + 4 * 12) as u64;
     let needed = per_row * input.rows() + (1 << 17);
-    create::lay_out_with(result, needed, make, go_on, |file, _| {
-        write(file, input, process, stored)
+    let base = if beside { Base::Copy } else { Base::Nothing };
+    let mut stored = stored.clone();
+    create::lay_out_with(result, (base, needed), make, go_on, |file, _| {
+        if beside {
+            jobs::lay_aside(file)?;
+            let mut names = (0..).map(|number| numbered(input, process.name, number));
+            let free = |name: &String| file.group(name).is_err();
+            stored.group = names.find(free).unwrap_or_default();
+        }
+        write(file, input, process, &stored)
             .map_err(failed(format!("cannot create {}", result.display())))
-    })
+    })?;
+    Ok(stored.group)
 }
 
 fn write(

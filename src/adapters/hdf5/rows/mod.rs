@@ -3,6 +3,7 @@
 pub mod arrays;
 pub mod create;
 mod element;
+pub mod jobs;
 pub mod stored;
 mod usid;
 

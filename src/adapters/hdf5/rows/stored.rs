@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::hdf5::{Dataset, Datatype, File};
+use ::hdf5::{Dataset, Datatype, File, Group};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::error::{Error, Result};
@@ -42,9 +42,7 @@ impl StoredRows {
         if ours.attr(attribute::RESULTS).is_err() {
             return Ok(None);
         }
-        let said = text_attribute(&ours, attribute::RESULTS)
-            .and_then(|text| serde_json::from_str::<Said>(&text).ok());
-        let Some(said) = said.filter(|said| said.results.len() <= MOST && !too_large(said)) else {
+        let Some(said) = Self::said_in(&ours) else {
             return Err(Error::failure(format!(
                 "{}: attribute {} of {} says nothing that makes sense: the file is damaged",
                 file.filename(),
@@ -52,10 +50,18 @@ impl StoredRows {
                 layout::FRAMEWISE
             )));
         };
-        Ok(Some(Self {
+        Ok(Some(said))
+    }
+
+    /// What the books of a job say, if that makes sense.
+    pub(super) fn said_in(books: &Group) -> Option<Self> {
+        let text = text_attribute(books, attribute::RESULTS)?;
+        let said = serde_json::from_str::<Said>(&text).ok()?;
+        let sound = said.results.len() <= MOST && !too_large(&said);
+        sound.then(|| Self {
             group: said.group,
             layout: Arc::new(Layout::new(said.results)),
-        }))
+        })
     }
 
     /// As the file says it.
