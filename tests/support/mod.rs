@@ -3,6 +3,7 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
+pub mod derivatives;
 pub mod folder;
 pub mod job;
 pub mod launch;
