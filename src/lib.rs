@@ -16,7 +16,8 @@
 //!
 //! # A program of one's own
 //!
-//! [`run`] is framewise with one more calculator, a [`Kernel`].
+//! [`run`] is framewise with one more calculator, a [`Kernel`]; [`map`] is framewise with one more kernel on rows of arrays, a
+//! [`RowKernel`].
 
 pub mod adapters;
 pub mod commands;
@@ -24,9 +25,10 @@ pub mod domain;
 pub mod engine;
 pub mod planning;
 
-pub use commands::library::{Kernel, run};
+pub use commands::library::{Kernel, RowKernel, map, run};
 pub use domain::calculator::{Failure, Results};
 pub use domain::frame::Frame;
+pub use domain::kernel::{Element, ResultSpec, Row, RowDescription, RowResults};
 pub use domain::parameters::{ParameterError, ParameterSpec, ParameterType, Parameters};
 
 /// The examples of the README compile and hold.

@@ -1,20 +1,32 @@
 //! The table of kernels.
 
+use std::sync::OnceLock;
+
 use crate::domain::error::Result;
 use crate::domain::kernel::KernelKind;
 use crate::domain::kernels as pure;
 
 use super::choice::{Given, Table};
 
-/// Every kernel of this build, in the order people meet them.
+/// The kernel of a program that uses this crate.
+static ADDED: OnceLock<&'static KernelKind> = OnceLock::new();
+
+/// One more kernel, of the program that uses this crate. The first one counts.
+pub fn add(kind: &'static KernelKind) {
+    let _ = ADDED.set(kind);
+}
+
+/// Every kernel of this program, in the order people meet them.
 pub fn all() -> Vec<&'static KernelKind> {
-    vec![
+    let mut known = vec![
         &pure::statistics::KIND,
         &pure::fft_filter::KIND,
         &pure::sho_fit::KIND,
         &pure::pca_projection::KIND,
         &super::python::kernel::KIND,
-    ]
+    ];
+    known.extend(ADDED.get());
+    known
 }
 
 fn table() -> Table<KernelKind> {

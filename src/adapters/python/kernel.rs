@@ -7,16 +7,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::domain::calculator::{Failure, Home};
 use crate::domain::kernel::{
-    Element, Given, Kernel, KernelFactory, KernelKind, ResultSpec, Row, RowResults,
+    Element, Given, Kernel, KernelFactory, KernelKind, ResultSpec, Row, RowResults, check_results,
 };
 use crate::domain::parameters::{
     ANY_NAME, ParameterError, ParameterSpec, ParameterType, Parameters,
 };
 
 use super::{Correspondence, RowRequest, RowSetup, Session, Setup};
-
-/// Most bytes that a row may give.
-const MOST_BYTES: usize = 1 << 30;
 
 /// The entry in the table of kernels.
 pub static KIND: KernelKind = KernelKind {
@@ -91,7 +88,7 @@ fn factory(
     let content = content.map_err(|e| ParameterError(format!("parameter function: {e}")))?;
     let session = Session::start(&setup).map_err(ParameterError)?;
     let results = session.found.results.clone();
-    check(&results).map_err(|why| ParameterError(format!("{target}: {why}")))?;
+    check_results(&results).map_err(|why| ParameterError(format!("{target}: {why}")))?;
     Ok(Arc::new(PythonFactory {
         setup,
         batch,
@@ -100,26 +97,6 @@ fn factory(
         first: Mutex::new(Some(session)),
         results,
     }))
-}
-
-/// Complains about results that cannot be stored.
-fn check(results: &[ResultSpec]) -> Result<(), String> {
-    if results.is_empty() {
-        return Err("it gives no results".into());
-    }
-    for (n, spec) in results.iter().enumerate() {
-        let name = &spec.name;
-        if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-            return Err(format!("{name:?} cannot be the name of a result"));
-        }
-        if results[..n].iter().any(|other| other.name == *name) {
-            return Err(format!("it gives two results of the name {name:?}"));
-        }
-        if spec.bytes() == 0 || spec.bytes() > MOST_BYTES {
-            return Err(format!("result {name} has the shape {:?}", spec.shape));
-        }
-    }
-    Ok(())
 }
 
 struct PythonFactory {

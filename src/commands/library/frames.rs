@@ -1,4 +1,4 @@
-//! framewise as a library: a program of one's own that is framewise with one more calculator.
+//! One more calculator.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::domain::parameters::{ParameterError, ParameterSpec, Parameters};
 /// The smallest complete program, `tests/examples/springs.rs`:
 ///
 /// ```no_run
-#[doc = include_str!("../../tests/examples/springs.rs")]
+#[doc = include_str!("../../../tests/examples/springs.rs")]
 /// ```
 pub trait Kernel: Sized + 'static {
     /// The name after `--calculator`, under which results are stored, too, unless `--level-of-theory` names another.
@@ -56,7 +56,7 @@ pub trait Kernel: Sized + 'static {
 pub fn run<K: Kernel>() -> ExitCode {
     environment::prepare();
     calculators::add(Box::leak(Box::new(kind::<K>())));
-    super::main()
+    crate::commands::main()
 }
 
 fn kind<K: Kernel>() -> CalculatorKind {
