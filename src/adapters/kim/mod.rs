@@ -46,7 +46,7 @@ use crate::domain::neighbors::{Cluster, Reach};
 use crate::domain::parameters::{ParameterError, ParameterSpec, ParameterType, Parameters};
 
 pub use library::ffi::LIBRARY_VARIABLE;
-use library::ffi::api;
+use library::ffi::{Api, api};
 use model::ffi::Model;
 
 /// Where models come from.
@@ -88,9 +88,13 @@ pub static KIND: CalculatorKind = CalculatorKind {
 
 fn availability() -> Availability {
     match api() {
-        Ok(api) => Availability::Available(format!("{}, API {}", api.library, api.version())),
+        Ok(api) => Availability::Available(describe(api)),
         Err(reason) => Availability::Missing(missing(reason)),
     }
+}
+
+fn describe(api: &Api) -> String {
+    format!("{}, API {}", api.library, api.version())
 }
 
 fn missing(reason: &str) -> String {
@@ -268,6 +272,10 @@ impl Factory for KimFactory {
             contributing: Vec::new(),
             forces: Vec::new(),
         }))
+    }
+
+    fn library(&self) -> Option<String> {
+        api().ok().map(describe)
     }
 
     fn check_species(&self, species: &[u8]) -> Result<(), String> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::adapters::guard::Guard;
 use crate::adapters::hdf5::create;
+use crate::adapters::hdf5::layout::attribute;
 use crate::adapters::lock::Lock;
 use crate::adapters::mpi;
 use crate::adapters::share::{self, Member, Part};
@@ -134,6 +135,7 @@ pub(super) fn prepare(
         let make = |path: &Path| mpi::make_striped(path, &config.hints);
         input.lay_out(&config.result, &make, go_on)?;
         attributes.extend(create::version_attributes(&mpi::library_version()));
+        attributes.extend(input.library().map(|name| (attribute::LIBRARY, name)));
     } else {
         if !standing.reset.is_empty() {
             existing::reset(&config.result, &standing.reset, go_on)?;
