@@ -1,7 +1,7 @@
 //! `tblite` against its own Python interface (references in `tests/data`, made by `make/reference_tblite.py`), its own
 //! derivatives, the xtb program and itself.
 //!
-//! libtblite must be there (`scripts/tblite` makes one, `TBLITE_DIR` says where); without it these tests fail.
+//! libtblite 0.8 must be there (`scripts/tblite` makes one, `TBLITE_DIR` says where); without it these tests fail.
 #![cfg(feature = "tblite")]
 
 mod support;
@@ -108,7 +108,7 @@ const WATER: Frame<'static> = Frame {
 #[test]
 fn the_library_is_found_and_says_its_version() {
     match (KIND.availability)() {
-        Availability::Available(text) => assert!(text.contains(", tblite 0."), "{text}"),
+        Availability::Available(text) => assert!(text.contains(", tblite 0.8."), "{text}"),
         Availability::Missing(text) => panic!("{text}"),
     }
 }
@@ -557,14 +557,14 @@ fn elsewhere(folder: &Folder, arguments: &str, variables: &[(&str, &str)]) -> La
         .fold(launch, |launch, (name, value)| launch.variable(name, value))
 }
 
-/// A library of one function, which says that it is this version of tblite.
-fn of_version(folder: &Folder, version: i32) -> String {
+/// A library which says that it is this version of tblite and has these functions, which do nothing.
+fn of_version(folder: &Folder, version: i32, functions: &[&str]) -> String {
     let source = folder.path("version.c");
-    fs::write(
-        &source,
-        format!("int tblite_get_version(void) {{ return {version}; }}\n"),
-    )
-    .unwrap();
+    let mut text = format!("int tblite_get_version(void) {{ return {version}; }}\n");
+    for name in functions {
+        text += &format!("void tblite_{name}(void) {{}}\n");
+    }
+    fs::write(&source, text).unwrap();
     let library = folder.path(&format!("v{version}.so"));
     let mut cc = Command::new("cc");
     cc.args(["-shared", "-fPIC", "-o"])
@@ -579,8 +579,8 @@ fn a_missing_or_wrong_library_is_one_line_and_creates_nothing() {
     let mut water = FrameBlock::default();
     water.push(0, WATER);
     folder.import_frames("in", &water);
-    let versions = [299, 900, 10_000].map(|v| of_version(&folder, v));
-    let truncated = of_version(&folder, 800);
+    let versions = [299, 900, 10_000].map(|v| of_version(&folder, v, &[]));
+    let truncated = of_version(&folder, 800, &[]);
     let names = folder.names();
     let not_known = "which framewise does not know (0.3 to 0.8)";
     for (library, expected) in [
@@ -625,6 +625,31 @@ fn a_missing_or_wrong_library_is_one_line_and_creates_nothing() {
             assert!(lines[0].contains("conda-forge") && lines[0].contains("scripts/tblite"));
         }
         assert_eq!(folder.names(), names);
+    }
+}
+
+#[test]
+fn periodic_frames_are_refused_with_versions_that_sum_images_wrongly() {
+    let folder = Folder::new();
+    let mut frames = FrameBlock::default();
+    frames.push(0, xyz::read("periodic_gfn1.xyz").frame(0));
+    folder.import_frames("in", &frames);
+    let functions = "new_error delete_error check_error get_error new_context delete_context check_context \
+                     get_context_error set_context_verbosity new_structure delete_structure new_gfn2_calculator \
+                     new_gfn1_calculator new_ipea1_calculator delete_calculator set_calculator_accuracy \
+                     set_calculator_max_iter set_calculator_temperature get_singlepoint new_result delete_result \
+                     get_result_energy get_result_gradient get_result_virial";
+    let functions: Vec<_> = functions.split_whitespace().collect();
+    let old = of_version(&folder, 703, &functions);
+    let variable = [("FRAMEWISE_TBLITE_LIBRARY", old.as_str())];
+    for method in METHODS {
+        let command = format!("run in.h5 -o {method}.h5 --calculator tblite:{method}");
+        let expected =
+            "periodic frames need tblite 0.8, not 0.7.3, whose sums over images are wrong";
+        elsewhere(&folder, &command, &variable)
+            .expect(3)
+            .says(expected);
+        assert_eq!(statuses(&folder.path(&format!("{method}.h5"))), [3]);
     }
 }
 

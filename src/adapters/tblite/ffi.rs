@@ -41,6 +41,9 @@ const KNOWN: std::ops::RangeInclusive<c_int> = 300..=899;
 /// Since this one calculators take a configuration.
 const CONFIGURED: c_int = 600;
 
+/// Since this one electrostatics of periodic systems are smooth and whole.
+const SMOOTH_IMAGES: c_int = 800;
+
 /// One Kelvin in Hartree, the number of tblite.
 const KELVIN: f64 = 3.166_808_578_545_117e-6;
 
@@ -198,6 +201,11 @@ impl Api {
     /// Version of the library.
     pub fn version(&self) -> String {
         in_words(self.version)
+    }
+
+    /// Whether periodic frames are to be trusted, see the head of the calculator.
+    pub fn sums_images_rightly(&self) -> bool {
+        self.version >= SMOOTH_IMAGES
     }
 
     /// Loads the parameters for molecules of these elements, in this order.

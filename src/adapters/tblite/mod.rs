@@ -8,6 +8,9 @@
 //! - Periodic frames at the Gamma point. Stress is the library's derivative by strain over the volume.
 //! - A frame that is periodic in one or two directions is refused: the library sums images and waves in all three as soon
 //!   as one of them repeats.
+//! - So is any periodic frame before tblite 0.8: up to 0.6 the multipoles of GFN2 are summed wrongly (issue 285 of tblite),
+//!   and up to 0.7 the electrostatics of all methods end at a fixed distance of 10 Bohr, so that energies have jumps
+//!   (pull request 350). Versions differ by 1e-4 to 1e-2 of the energy there; molecules are the same in all of them.
 
 mod ffi;
 
@@ -122,12 +125,18 @@ impl Engine for Tblite {
         }
     }
 
-    fn refuse_cell(_: Method, cell: &Cell) -> Result<(), String> {
-        if cell.periodic == [true; 3] {
-            return Ok(());
+    fn refuse_cell(&self, cell: &Cell) -> Result<(), String> {
+        if cell.periodic != [true; 3] {
+            // The library would take it as periodic in all three, without a word.
+            return Err("tblite knows no slabs or chains: the frame must be periodic in all three directions or in none".into());
         }
-        // The library would take it as periodic in all three, without a word.
-        Err("tblite knows no slabs or chains: the frame must be periodic in all three directions or in none".into())
+        if !self.api.sums_images_rightly() {
+            let version = self.api.version();
+            return Err(format!(
+                "periodic frames need tblite 0.8, not {version}, whose sums over images are wrong"
+            ));
+        }
+        Ok(())
     }
 
     fn prepare(&self, molecule: &Molecule<'_>, settings: &Settings) -> Result<Prepared, String> {

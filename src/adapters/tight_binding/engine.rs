@@ -35,7 +35,7 @@ pub trait Engine: Sized + 'static {
     /// Atomic orbitals of an atom.
     fn orbitals(method: Self::Method, species: u8) -> u32;
     /// Complains about cells that the library treats wrongly.
-    fn refuse_cell(method: Self::Method, cell: &Cell) -> Result<(), String>;
+    fn refuse_cell(&self, cell: &Cell) -> Result<(), String>;
     /// Loads the parameters for molecules of these elements, in this order. Of `molecule` only the elements, and whether
     /// there is a lattice, matter to later single points.
     fn prepare(
@@ -78,23 +78,6 @@ impl<E: Engine> Job<E> {
     /// A factory of calculators with this method.
     pub fn factory(method: E::Method, settings: Settings) -> Arc<dyn Factory> {
         Arc::new(Self { method, settings })
-    }
-
-    /// Refuses what a library treats wrongly or dies of.
-    fn refuse(&self, frame: &Frame<'_>) -> Result<(), String> {
-        if frame.is_empty() {
-            return Err("the frame has no atoms".into());
-        }
-        if let Some(defect) = frame.defect() {
-            return Err(defect);
-        }
-        self.check_species(frame.species)?;
-        if frame.cell.is_periodic() {
-            E::refuse_cell(self.method, &frame.cell)?;
-        }
-        let Settings { charge, uhf, .. } = self.settings;
-        refuse_electrons(frame.species, charge, uhf, |z| E::orbitals(self.method, z))?;
-        refuse_coincidence(frame)
     }
 }
 
@@ -154,9 +137,29 @@ struct TightBinding<E: Engine> {
     kept: Vec<E::Prepared>,
 }
 
+impl<E: Engine> TightBinding<E> {
+    /// Refuses what a library treats wrongly or dies of.
+    fn refuse(&self, frame: &Frame<'_>) -> Result<(), String> {
+        if frame.is_empty() {
+            return Err("the frame has no atoms".into());
+        }
+        if let Some(defect) = frame.defect() {
+            return Err(defect);
+        }
+        let Job { method, settings } = &self.job;
+        self.job.check_species(frame.species)?;
+        if frame.cell.is_periodic() {
+            self.engine.refuse_cell(&frame.cell)?;
+        }
+        let Settings { charge, uhf, .. } = *settings;
+        refuse_electrons(frame.species, charge, uhf, |z| E::orbitals(*method, z))?;
+        refuse_coincidence(frame)
+    }
+}
+
 impl<E: Engine> Calculator for TightBinding<E> {
     fn evaluate(&mut self, frame: &Frame<'_>, results: &mut Results<'_>) -> Result<(), Failure> {
-        self.job.refuse(frame).map_err(Failure::Failed)?;
+        self.refuse(frame).map_err(Failure::Failed)?;
         let Self {
             engine,
             job,

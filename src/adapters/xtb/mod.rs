@@ -122,8 +122,8 @@ impl Engine for Xtb {
         }
     }
 
-    fn refuse_cell(method: Method, cell: &Cell) -> Result<(), String> {
-        if method == Method::Gfn2 {
+    fn refuse_cell(&self, cell: &Cell) -> Result<(), String> {
+        if self.method == Method::Gfn2 {
             return Err(
                 "GFN2-xTB in libxtb cannot treat periodic frames; use method=gfn1, or the calculator tblite".into(),
             );
