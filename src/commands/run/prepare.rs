@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::adapters::guard::Guard;
 use crate::adapters::hdf5::create;
 use crate::adapters::hdf5::layout::attribute;
+use crate::adapters::hdf5::result_reader::ResultReader;
 use crate::adapters::lock::Lock;
 use crate::adapters::mpi;
 use crate::adapters::share::{self, Member, Part};
@@ -114,7 +115,15 @@ pub(super) fn prepare(
     let mut guard = guard(setting)?;
     let identity = input.identity(go_on)?;
     let found = if config.result.exists() {
-        look_at_existing(config, &identity, selected, guard.in_company()?, go_on)?
+        let (library, in_company) = (input.library(), guard.in_company()?);
+        look_at_existing(
+            config,
+            &identity,
+            selected,
+            library.as_deref(),
+            in_company,
+            go_on,
+        )?
     } else {
         None
     };
@@ -169,6 +178,7 @@ pub(super) fn look_at_existing(
     config: &RunConfig,
     identity: &Identity,
     selected: &FrameSet,
+    library: Option<&str>,
     in_company: bool,
     go_on: GoOn<'_>,
 ) -> Result<Option<(Standing, Tallies)>> {
@@ -176,6 +186,7 @@ pub(super) fn look_at_existing(
     let Some(difference) = existing::difference(&reader, identity) else {
         if config.share.is_some() {
             let standing = existing::standing(&reader, config, selected, in_company, None, go_on)?;
+            warn_of_other_library(&reader, library, &standing);
             return Ok(Some((standing, Tallies::default())));
         }
         let frames = reader.n_frames();
@@ -188,6 +199,7 @@ pub(super) fn look_at_existing(
         let rounds = last_rounds.as_ref();
         let mut standing =
             existing::standing(&reader, config, selected, in_company, rounds, go_on)?;
+        warn_of_other_library(&reader, library, &standing);
         // What has just been condemned is not retried by the same start.
         standing.troubled += standing.reset.intersection(&condemned).len();
         standing.reset = standing.reset.difference(&condemned);
@@ -202,4 +214,16 @@ pub(super) fn look_at_existing(
     Err(Error::failure(format!(
         "{shown} was made with {difference}; choose another -o, or --overwrite all frames to replace it"
     )))
+}
+
+/// One result of two versions of an engine is allowed, but not without a word. Libraries are known by what follows the last
+/// comma: the same one may be in other folders on other machines.
+fn warn_of_other_library(reader: &ResultReader, library: Option<&str>, standing: &Standing) {
+    let version = |text: &str| text.rsplit(", ").next().map(str::to_owned);
+    if let (Some(was), Some(is)) = (reader.attribute(attribute::LIBRARY), library)
+        && version(was) != version(is)
+        && !standing.pending.is_empty()
+    {
+        tracing::warn!("the result was begun with {was}; this run goes on with {is}");
+    }
 }

@@ -24,10 +24,10 @@ data = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 JOBS = [
     ("water6.xyz", (0, 7, 19), (1.0, 0.001)),
     ("charged.xyz", range(5), (1.0, 0.001)),
-    ("periodic_gfn1.xyz", range(5), (1.0, 0.001)),
+    ("periodic_gfn1.xyz", range(5), (0.001,)),
     ("SiC.xyz", (3,), (0.001,)),
     ("NaCl.xyz", (3,), (0.001,)),
-    ("kim.xyz", (4, 5, 9), (0.001,)),
+    ("kim.xyz", (4, 9), (0.001,)),
 ]
 
 
