@@ -512,16 +512,20 @@ fn the_same_bytes_on_any_ranks_and_threads_and_isolated() {
         let text: hdf5::types::VarLenUnicode = attribute.read_scalar().unwrap();
         text.to_string()
     };
-    assert!(text("library").contains("tblite 0."), "{}", text("library"));
+    assert!(
+        text("library").starts_with("tblite 0.8."),
+        "{}",
+        text("library")
+    );
     assert_eq!(text("level_of_theory"), "GFN1-xTB");
     drop((group, file));
     let functions: Vec<_> = FUNCTIONS.split_whitespace().collect();
     let old = of_version(&folder, 703, &functions);
     let again = run("one", "-t 1 --retry failed --frames 13");
-    let said = format!("this run goes on with {old}, tblite 0.7.3");
+    let said = "this run goes on with tblite 0.7.3";
     elsewhere(&folder, &again, &[("FRAMEWISE_TBLITE_LIBRARY", &old)])
         .expect(3)
-        .says(&said);
+        .says(said);
     let same = folder.alone(&again).expect(3);
     assert!(!same.stderr.contains("goes on with"), "{same}");
 }

@@ -46,7 +46,7 @@ use crate::domain::neighbors::{Cluster, Reach};
 use crate::domain::parameters::{ParameterError, ParameterSpec, ParameterType, Parameters};
 
 pub use library::ffi::LIBRARY_VARIABLE;
-use library::ffi::{Api, api};
+use library::ffi::api;
 use model::ffi::Model;
 
 /// Where models come from.
@@ -88,13 +88,9 @@ pub static KIND: CalculatorKind = CalculatorKind {
 
 fn availability() -> Availability {
     match api() {
-        Ok(api) => Availability::Available(describe(api)),
+        Ok(api) => Availability::Available(format!("{}, API {}", api.library, api.version())),
         Err(reason) => Availability::Missing(missing(reason)),
     }
-}
-
-fn describe(api: &Api) -> String {
-    format!("{}, API {}", api.library, api.version())
 }
 
 fn missing(reason: &str) -> String {
@@ -275,7 +271,8 @@ impl Factory for KimFactory {
     }
 
     fn library(&self) -> Option<String> {
-        api().ok().map(describe)
+        let api = api().ok()?;
+        Some(format!("libkim-api, API {}", api.version()))
     }
 
     fn check_species(&self, species: &[u8]) -> Result<(), String> {

@@ -109,8 +109,8 @@ impl Engine for Tblite {
         Ok(Self { api, method })
     }
 
-    fn describe(&self) -> String {
-        describe(self.api)
+    fn version(&self) -> String {
+        format!("tblite {}", self.api.version())
     }
 
     fn use_one_thread(&self) {

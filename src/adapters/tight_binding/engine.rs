@@ -28,8 +28,8 @@ pub trait Engine: Sized + 'static {
 
     /// Finds the library, or says in one line why it cannot be used and what to do.
     fn open(method: Self::Method) -> Result<Self, String>;
-    /// The library and its version.
-    fn describe(&self) -> String;
+    /// The library and its version, wherever it is.
+    fn version(&self) -> String;
     /// One thread for what the calling thread evaluates from now on.
     fn use_one_thread(&self);
     /// Atomic orbitals of an atom.
@@ -107,7 +107,7 @@ impl<E: Engine> Factory for Job<E> {
     }
 
     fn library(&self) -> Option<String> {
-        E::open(self.method).ok().map(|engine| engine.describe())
+        E::open(self.method).ok().map(|engine| engine.version())
     }
 
     fn size_of(&self, species: u8) -> u8 {

@@ -79,9 +79,13 @@ fn missing(reason: &str) -> String {
     )
 }
 
-fn describe(api: &Api) -> String {
+fn version(api: &Api) -> String {
     let (major, minor, patch) = api.version();
-    format!("{}, API {major}.{minor}.{patch}", api.loaded.name)
+    format!("API {major}.{minor}.{patch}")
+}
+
+fn describe(api: &Api) -> String {
+    format!("{}, {}", api.loaded.name, version(api))
 }
 
 fn factory(parameters: &Parameters, _: &Conditions) -> Result<Arc<dyn Factory>, ParameterError> {
@@ -107,8 +111,8 @@ impl Engine for Xtb {
         Ok(Self { api, method })
     }
 
-    fn describe(&self) -> String {
-        describe(self.api)
+    fn version(&self) -> String {
+        format!("libxtb, {}", version(self.api))
     }
 
     fn use_one_thread(&self) {

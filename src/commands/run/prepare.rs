@@ -216,12 +216,10 @@ pub(super) fn look_at_existing(
     )))
 }
 
-/// One result of two versions of an engine is allowed, but not without a word. Libraries are known by what follows the last
-/// comma: the same one may be in other folders on other machines.
+/// One result of two versions of an engine is allowed, but not without a word.
 fn warn_of_other_library(reader: &ResultReader, library: Option<&str>, standing: &Standing) {
-    let version = |text: &str| text.rsplit(", ").next().map(str::to_owned);
     if let (Some(was), Some(is)) = (reader.attribute(attribute::LIBRARY), library)
-        && version(was) != version(is)
+        && was != is
         && !standing.pending.is_empty()
     {
         tracing::warn!("the result was begun with {was}; this run goes on with {is}");
