@@ -268,6 +268,49 @@ fn forces_and_stress_are_derivatives_of_the_energy() {
     }
 }
 
+/// Electrons of molecules far apart are the same in any number of cells: what differs are the sums over images.
+#[test]
+fn doubled_cells_have_twice_the_energy() {
+    let side = 9.0;
+    let cell = |n: [f64; 3]| {
+        let rows = [0, 1, 2].map(|a| [0, 1, 2].map(|b| if a == b { n[a] * side } else { 0.0 }));
+        Cell::periodic(rows)
+    };
+    // The s functions of IPEA1 reach through such a cell.
+    for method in ["gfn2", "gfn1"] {
+        let mut calculator = calculator(&[("method", method), ("accuracy", "0.001")]);
+        let one = Frame {
+            cell: cell([1.0; 3]),
+            ..WATER
+        };
+        let one = evaluate(&mut *calculator, &one).unwrap();
+        for (n, axis) in [([2.0, 1.0, 1.0], 0), ([1.0, 1.0, 2.0], 2)] {
+            let shifted = WATER.positions.iter().map(|r| {
+                let mut r = *r;
+                r[axis] += side;
+                r
+            });
+            let positions: Vec<_> = WATER.positions.iter().copied().chain(shifted).collect();
+            let two = Frame {
+                species: &WATER.species.repeat(2),
+                positions: &positions,
+                cell: cell(n),
+            };
+            let two = evaluate(&mut *calculator, &two).unwrap();
+            let energy = (two.energy / 2.0 - one.energy).abs();
+            let stress: Vec<_> = two.stress.iter().zip(&one.stress).collect();
+            let stress = stress
+                .iter()
+                .flat_map(|(a, b)| a.iter().zip(*b).map(|(a, b)| a - b));
+            let stress = largest(&stress.collect::<Vec<_>>());
+            assert!(
+                energy < 2e-6 && stress < 2e-8,
+                "{method} {n:?}: {energy:e} eV, {stress:e} eV/Å³"
+            );
+        }
+    }
+}
+
 /// More lists of elements than are kept, of every kind, and frames that fail.
 fn samples() -> FrameBlock {
     let mut frames = FrameBlock::default();

@@ -81,7 +81,8 @@ pub trait Factory: Send + Sync {
         Ok(())
     }
 
-    /// The library that computes and its version, for the record: the same text wherever it is installed. `None` where there is none or it cannot be told cheaply.
+    /// The library that computes and its version, for the record: the same text wherever it is installed. `None` where
+    /// there is none or it cannot be told cheaply.
     fn library(&self) -> Option<String> {
         None
     }

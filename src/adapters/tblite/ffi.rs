@@ -41,8 +41,8 @@ const KNOWN: std::ops::RangeInclusive<c_int> = 300..=899;
 /// Since this one calculators take a configuration.
 const CONFIGURED: c_int = 600;
 
-/// Since this one electrostatics of periodic systems are smooth and whole.
-const SMOOTH_IMAGES: c_int = 800;
+/// Since this one electrostatics of periodic systems are summed to the end.
+const WHOLE_SUMS: c_int = 800;
 
 /// One Kelvin in Hartree, the number of tblite.
 const KELVIN: f64 = 3.166_808_578_545_117e-6;
@@ -205,7 +205,7 @@ impl Api {
 
     /// Whether periodic frames are to be trusted, see the head of the calculator.
     pub fn sums_images_rightly(&self) -> bool {
-        self.version >= SMOOTH_IMAGES
+        self.version >= WHOLE_SUMS
     }
 
     /// Loads the parameters for molecules of these elements, in this order.

@@ -8,9 +8,10 @@
 //! - Periodic frames at the Gamma point. Stress is the library's derivative by strain over the volume.
 //! - A frame that is periodic in one or two directions is refused: the library sums images and waves in all three as soon
 //!   as one of them repeats.
-//! - So is any periodic frame before tblite 0.8: up to 0.6 the multipoles of GFN2 are summed wrongly (issue 285 of tblite),
-//!   and up to 0.7 the electrostatics of all methods end at a fixed distance of 10 Bohr, so that energies have jumps
-//!   (pull request 350). Versions differ by 1e-4 to 1e-2 of the energy there; molecules are the same in all of them.
+//! - So is any periodic frame before tblite 0.8. Up to 0.6 the multipoles of GFN2 are summed wrongly (issue 285 of tblite)
+//!   and the electrostatics of all methods end at 10 Bohr, with jumps of the energy (350); in 0.7 they end at the nearest
+//!   images; since 0.8 they are summed to the end (353). Water in a cell of 9 Å against the same cell doubled: 1e-2 eV per
+//!   molecule in 0.6 (GFN2), 3e-3 in 0.7, 2e-6 in 0.8. Molecules are the same in all of them.
 
 mod ffi;
 
