@@ -106,6 +106,15 @@ need_python() {
     export FRAMEWISE_PYTHON=$environment/bin/python
 }
 
+# need_tblite ROOT: a libtblite for the calculator, exported as TBLITE_DIR, unless the user has said where one is.
+need_tblite() {
+    local prefix=${CARGO_TARGET_DIR:-$1/target}/tblite
+    if [ -z "${FRAMEWISE_TBLITE_LIBRARY-}${TBLITE_DIR-}" ]; then
+        "$1/scripts/tblite" "$prefix" || die "the tests of the calculator tblite need it: see above"
+        export TBLITE_DIR=$prefix
+    fi
+}
+
 # need_rust ROOT: cargo is there, works, and is as new as Cargo.toml asks.
 need_rust() {
     local wanted found

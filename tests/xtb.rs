@@ -392,8 +392,16 @@ fn what_libxtb_cannot_treat_fails_with_a_reason_and_the_process_lives() {
         (&nan, vec![], "position of atom 1 (H) is not finite"),
         (&uranium, vec![], "no parameters for U (atomic number 92)"),
         (&dummy, vec![], "no parameters for X (atomic number 0)"),
-        (&twins, vec![], "(atoms 0 and 1 are at one place)"),
-        (&image, vec![gfn1], "(atoms 1 and 2 are at one place)"),
+        (
+            &twins,
+            vec![],
+            "atoms 0 (O) and 1 (O) are at the same place",
+        ),
+        (
+            &image,
+            vec![gfn1],
+            "atoms 1 (H) and 2 (H) are at the same place",
+        ),
         (&periodic, vec![], "use method=gfn1"),
         (
             &slab,

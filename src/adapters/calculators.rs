@@ -26,6 +26,8 @@ pub fn all() -> Vec<&'static CalculatorKind> {
         &pure::stillinger_weber::KIND,
         #[cfg(feature = "xtb")]
         &super::xtb::KIND,
+        #[cfg(feature = "tblite")]
+        &super::tblite::KIND,
         #[cfg(feature = "kim")]
         &super::kim::KIND,
         &super::ase::KIND,

@@ -32,6 +32,10 @@ pub mod python;
 pub mod share;
 pub mod signals;
 pub mod source;
+#[cfg(feature = "tblite")]
+pub mod tblite;
+#[cfg(any(feature = "xtb", feature = "tblite"))]
+pub mod tight_binding;
 pub mod trajectory_files;
 pub mod walltime;
 pub mod whole_file;

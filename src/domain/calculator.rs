@@ -81,6 +81,12 @@ pub trait Factory: Send + Sync {
         Ok(())
     }
 
+    /// The library that computes and its version, for the record: the same text wherever it is installed. `None` where
+    /// there is none or it cannot be told cheaply.
+    fn library(&self) -> Option<String> {
+        None
+    }
+
     /// How much an atom adds to the size of a frame, by which costs are estimated: 1, or its number of orbitals where they
     /// decide.
     fn size_of(&self, species: u8) -> u8 {

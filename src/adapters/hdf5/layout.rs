@@ -59,6 +59,8 @@ pub mod attribute {
     pub const FRAMEWISE_VERSION: &str = "framewise_version";
     /// Version of HDF5 that created the file.
     pub const HDF5_VERSION: &str = "hdf5_version";
+    /// Library that computes, and its version, where the calculator is one.
+    pub const LIBRARY: &str = "library";
     /// MPI library that created the file.
     pub const MPI_VERSION: &str = "mpi_version";
 }

@@ -69,6 +69,14 @@ impl Factory for Isolated {
         Ok(Box::new(calculator))
     }
 
+    fn try_out(&self) -> Result<(), String> {
+        self.inner.try_out()
+    }
+
+    fn library(&self) -> Option<String> {
+        self.inner.library()
+    }
+
     fn size_of(&self, species: u8) -> u8 {
         self.inner.size_of(species)
     }

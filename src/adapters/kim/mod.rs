@@ -270,6 +270,11 @@ impl Factory for KimFactory {
         }))
     }
 
+    fn library(&self) -> Option<String> {
+        let api = api().ok()?;
+        Some(format!("libkim-api, API {}", api.version()))
+    }
+
     fn check_species(&self, species: &[u8]) -> Result<(), String> {
         let unknown = species.iter().find(|z| self.code(**z).is_none());
         unknown.map_or(Ok(()), |z| Err(self.unknown(*z)))

@@ -2,31 +2,37 @@
 //!
 //! What makes it safe to use from Rust:
 //!
-//! - The library is never unloaded, so its functions stay valid for the life of the process.
+//! - Loading it, owning its handles: [`tight_binding::ffi`](crate::adapters::tight_binding::ffi).
 //! - Arrays go in as slices whose lengths are checked against the number of atoms; the library copies them.
-//! - Handles are owned by values that free them once, and are not shared between threads.
 //! - Loading a parametrisation writes module variables of the library (`secq` of its D4 model), so molecules
 //!   and calculators are made under one lock of the process. Nothing else is shared between two single points
 //!   (helgrind on libxtb 6.5.1 reports no other race), so these run on many threads at once.
 //! - A loaded calculator ([`Prepared`]) holds parameters and basis set of its list of elements. A single point reads
 //!   it and writes molecule and results, which are made afresh for each: see the tests that compare bytes.
 //! - Input that makes libxtb corrupt its memory (elements beyond radon, more unpaired electrons than orbitals)
-//!   must be refused by the caller: see [`Api::singlepoint`].
+//!   must be refused by the caller: see [`Engine`](crate::adapters::tight_binding::engine::Engine).
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int};
 use std::ptr::{null, null_mut};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use libloading::Library;
+use crate::adapters::tight_binding::ffi::{
+    DeleteHandle, Handle, Loaded, NewHandle, Owned, written,
+};
+use crate::adapters::tight_binding::library::Sought;
+use crate::adapters::tight_binding::molecule::{Elements, Molecule};
+use crate::adapters::tight_binding::settings::Settings;
 
-/// Names this variable is tried before the usual ones: a path to libxtb.
+/// A path to libxtb.
 pub const LIBRARY_VARIABLE: &str = "FRAMEWISE_XTB_LIBRARY";
 
-const LIBRARY_NAMES: [&str; 2] = ["libxtb.so.6", "libxtb.so"];
+const SOUGHT: Sought = Sought {
+    what: "libxtb",
+    variable: LIBRARY_VARIABLE,
+    prefix: None,
+    names: &["libxtb.so.6", "libxtb.so"],
+};
 
-type Handle = *mut c_void;
-type NewHandle = unsafe extern "C" fn() -> Handle;
-type DeleteHandle = unsafe extern "C" fn(*mut Handle);
 type LoadMethod = unsafe extern "C" fn(Handle, Handle, Handle, *mut c_char);
 type GetValues = unsafe extern "C" fn(Handle, Handle, *mut f64);
 type NewMolecule = unsafe extern "C" fn(
@@ -42,8 +48,8 @@ type NewMolecule = unsafe extern "C" fn(
 
 /// The functions of libxtb that are used here.
 pub struct Api {
-    /// The name or path under which the library was found.
-    pub library: String,
+    /// The library.
+    pub loaded: Loaded,
     get_api_version: unsafe extern "C" fn() -> c_int,
     new_environment: NewHandle,
     del_environment: DeleteHandle,
@@ -64,8 +70,6 @@ pub struct Api {
     del_results: DeleteHandle,
     get_energy: GetValues,
     get_gradient: GetValues,
-    omp_set_num_threads: Option<unsafe extern "C" fn(c_int)>,
-    openblas_set_num_threads: Option<unsafe extern "C" fn(c_int)>,
 }
 
 /// The parametrisation.
@@ -77,34 +81,6 @@ pub enum Method {
     Gfn2,
 }
 
-/// What is computed, in atomic units.
-#[derive(Clone, Copy, Debug)]
-pub struct Molecule<'a> {
-    /// Atomic numbers, 1 to 86.
-    pub numbers: &'a [c_int],
-    /// Positions (Bohr), one row per atom.
-    pub positions: &'a [[f64; 3]],
-    /// Cell vectors as rows (Bohr) of a system periodic in all three directions.
-    pub lattice: Option<[[f64; 3]; 3]>,
-    /// Total charge (e).
-    pub charge: f64,
-    /// Number of unpaired electrons.
-    pub uhf: c_int,
-}
-
-/// How it is computed.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// The parametrisation.
-    pub method: Method,
-    /// Factor on all thresholds, 1e-4 to 1e3.
-    pub accuracy: f64,
-    /// Iterations of the self-consistent charges.
-    pub max_iterations: c_int,
-    /// Temperature of the electrons (K).
-    pub electronic_temperature: f64,
-}
-
 static API: OnceLock<Result<Api, String>> = OnceLock::new();
 
 /// The loaded library, or in one line why there is none. Looks once per process.
@@ -113,85 +89,37 @@ pub fn api() -> Result<&'static Api, &'static str> {
 }
 
 fn load() -> Result<Api, String> {
-    let chosen = std::env::var(LIBRARY_VARIABLE).ok();
-    let names = match &chosen {
-        Some(path) => vec![path.as_str()],
-        None => LIBRARY_NAMES.to_vec(),
-    };
-    let mut reason = String::new();
-    for name in names {
-        // SAFETY: loading runs the initialisers of libxtb, its BLAS and the Fortran and OpenMP runtimes, which
-        // have no preconditions; a file named by the user is trusted as any program he starts.
-        match unsafe { Library::new(name) } {
-            Ok(library) => {
-                keep_freed_memory();
-                return Api::bind(name, library);
-            }
-            Err(e) => reason = e.to_string(),
-        }
-    }
-    let from = chosen.map_or_else(String::new, |path| {
-        format!("; {LIBRARY_VARIABLE} is {path:?}")
-    });
-    Err(format!("libxtb cannot be loaded ({reason}{from})"))
+    let loaded = SOUGHT.open()?;
+    let name = loaded.name.clone();
+    Api::find_all(loaded).map_err(|e| format!("{name} is not the libxtb that is needed ({e})"))
 }
-
-/// A single point takes and frees some megabytes: without this the C library gives them back to the system after every
-/// frame and gets them page by page for the next, a twentieth of the time of 48 atoms. What the user says wins.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn keep_freed_memory() {
-    // The largest values that mallopt(3) takes for blocks of threads, and a multiple of it.
-    const KEPT: [(&str, c_int, c_int); 2] = [
-        ("MALLOC_MMAP_THRESHOLD_", libc::M_MMAP_THRESHOLD, 32 << 20),
-        ("MALLOC_TRIM_THRESHOLD_", libc::M_TRIM_THRESHOLD, 256 << 20),
-    ];
-    for (variable, parameter, bytes) in KEPT {
-        if std::env::var_os(variable).is_none() {
-            // SAFETY: plain numbers; glibc takes a lock of its own for the change.
-            unsafe { libc::mallopt(parameter, bytes) };
-        }
-    }
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn keep_freed_memory() {}
 
 impl Api {
-    fn bind(name: &str, library: Library) -> Result<Self, String> {
-        Self::find_all(name, library)
-            .map_err(|e| format!("{name} is not the libxtb that is needed ({e})"))
-    }
-
-    fn find_all(name: &str, library: Library) -> Result<Self, libloading::Error> {
-        // For ever: the function pointers below have no lifetime.
-        let library: &'static Library = Box::leak(Box::new(library));
-        // SAFETY: the types of the fields are those of the functions in xtb.h, omp.h and cblas.h. The lookup covers
-        // the libraries libxtb itself is linked to; not every BLAS is OpenBLAS.
+    fn find_all(from: Loaded) -> Result<Self, libloading::Error> {
+        // SAFETY: the types of the fields are those of the functions in xtb.h.
         unsafe {
             Ok(Self {
-                library: name.to_owned(),
-                get_api_version: find(library, "xtb_getAPIVersion")?,
-                new_environment: find(library, "xtb_newEnvironment")?,
-                del_environment: find(library, "xtb_delEnvironment")?,
-                check_environment: find(library, "xtb_checkEnvironment")?,
-                get_error: find(library, "xtb_getError")?,
-                set_verbosity: find(library, "xtb_setVerbosity")?,
-                new_molecule: find(library, "xtb_newMolecule")?,
-                del_molecule: find(library, "xtb_delMolecule")?,
-                new_calculator: find(library, "xtb_newCalculator")?,
-                del_calculator: find(library, "xtb_delCalculator")?,
-                load_gfn1: find(library, "xtb_loadGFN1xTB")?,
-                load_gfn2: find(library, "xtb_loadGFN2xTB")?,
-                set_accuracy: find(library, "xtb_setAccuracy")?,
-                set_max_iter: find(library, "xtb_setMaxIter")?,
-                set_electronic_temp: find(library, "xtb_setElectronicTemp")?,
-                singlepoint: find(library, "xtb_singlepoint")?,
-                new_results: find(library, "xtb_newResults")?,
-                del_results: find(library, "xtb_delResults")?,
-                get_energy: find(library, "xtb_getEnergy")?,
-                get_gradient: find(library, "xtb_getGradient")?,
-                omp_set_num_threads: find(library, "omp_set_num_threads").ok(),
-                openblas_set_num_threads: find(library, "openblas_set_num_threads").ok(),
+                get_api_version: from.find("xtb_getAPIVersion")?,
+                new_environment: from.find("xtb_newEnvironment")?,
+                del_environment: from.find("xtb_delEnvironment")?,
+                check_environment: from.find("xtb_checkEnvironment")?,
+                get_error: from.find("xtb_getError")?,
+                set_verbosity: from.find("xtb_setVerbosity")?,
+                new_molecule: from.find("xtb_newMolecule")?,
+                del_molecule: from.find("xtb_delMolecule")?,
+                new_calculator: from.find("xtb_newCalculator")?,
+                del_calculator: from.find("xtb_delCalculator")?,
+                load_gfn1: from.find("xtb_loadGFN1xTB")?,
+                load_gfn2: from.find("xtb_loadGFN2xTB")?,
+                set_accuracy: from.find("xtb_setAccuracy")?,
+                set_max_iter: from.find("xtb_setMaxIter")?,
+                set_electronic_temp: from.find("xtb_setElectronicTemp")?,
+                singlepoint: from.find("xtb_singlepoint")?,
+                new_results: from.find("xtb_newResults")?,
+                del_results: from.find("xtb_delResults")?,
+                get_energy: from.find("xtb_getEnergy")?,
+                get_gradient: from.find("xtb_getGradient")?,
+                loaded: from,
             })
         }
     }
@@ -203,41 +131,31 @@ impl Api {
         (v / 10_000, v / 100 % 100, v % 100)
     }
 
-    /// One OpenMP thread for what the calling thread evaluates from now on, and one BLAS thread.
-    pub fn use_one_thread(&self) {
-        if let Some(set) = self.omp_set_num_threads {
-            // SAFETY: sets a variable of the calling thread; 1 is in range.
-            unsafe { set(1) };
-        }
-        if let Some(set) = self.openblas_set_num_threads {
-            let _guard = CONSTRUCTION.lock().unwrap_or_else(PoisonError::into_inner);
-            // SAFETY: 1 is in range; concurrent calls are excluded by the lock, and all set the same value.
-            unsafe { set(1) };
-        }
-    }
-
     /// Loads the parameters for molecules of these elements, in this order.
     ///
     /// Of `molecule` only the elements, and whether there is a lattice, matter to later single points.
     pub fn prepare(
         &self,
         molecule: &Molecule<'_>,
+        method: Method,
         settings: &Settings,
     ) -> Result<Prepared, String> {
         let _construction = CONSTRUCTION.lock().unwrap_or_else(PoisonError::into_inner);
-        let environment = Owned::new(self.new_environment, self.del_environment);
-        let env = environment.handle;
+        // SAFETY: constructor and destructor of environments.
+        let environment = unsafe { Owned::new((self.new_environment)(), self.del_environment) };
+        let env = environment.handle();
         // SAFETY: `env` is a live environment; 0 is XTB_VERBOSITY_MUTED.
         unsafe { (self.set_verbosity)(env, 0) };
         let mol = self.molecule(env, molecule)?;
-        let calculator = Owned::new(self.new_calculator, self.del_calculator);
-        let load = match settings.method {
+        // SAFETY: constructor and destructor of calculators.
+        let calculator = unsafe { Owned::new((self.new_calculator)(), self.del_calculator) };
+        let load = match method {
             Method::Gfn1 => self.load_gfn1,
             Method::Gfn2 => self.load_gfn2,
         };
-        let calc = calculator.handle;
+        let calc = calculator.handle();
         // SAFETY: three live handles; a null file name selects the built-in parameters.
-        unsafe { load(env, mol.handle, calc, null_mut()) };
+        unsafe { load(env, mol.handle(), calc, null_mut()) };
         self.check(env)?;
         // SAFETY: live handles; the calculator has been loaded, as `check` has found.
         unsafe {
@@ -246,8 +164,7 @@ impl Api {
             (self.set_electronic_temp)(env, calc, settings.electronic_temperature);
         }
         Ok(Prepared {
-            numbers: molecule.numbers.to_owned(),
-            periodic: molecule.lattice.is_some(),
+            elements: Elements::of(molecule),
             calculator,
             environment,
         })
@@ -257,36 +174,35 @@ impl Api {
     /// values do not depend on earlier calls. `xtb_getVirial` is not used: libxtb 6.5.1 answers zeros.
     ///
     /// The error is xtb's own message in one line, innermost reason first; drop `prepared` after it.
-    ///
-    /// The caller has checked that there are atoms, that their numbers are 1 to 86, that positions are finite
-    /// and that charge and unpaired electrons fit the orbitals: otherwise libxtb may end the process.
+    /// What the caller has checked: [`Engine::singlepoint`](crate::adapters::tight_binding::engine::Engine::singlepoint).
     pub fn singlepoint(
         &self,
         prepared: &mut Prepared,
         molecule: &Molecule<'_>,
         gradient: &mut [[f64; 3]],
     ) -> Result<f64, String> {
-        if !prepared.fits(molecule) || gradient.len() != molecule.numbers.len() {
+        if !prepared.elements.fit(molecule) || gradient.len() != molecule.numbers.len() {
             return Err("the calculator was loaded for other elements".into());
         }
-        let (env, calc) = (prepared.environment.handle, prepared.calculator.handle);
+        let (env, calc) = (prepared.environment.handle(), prepared.calculator.handle());
         let construction = CONSTRUCTION.lock().unwrap_or_else(PoisonError::into_inner);
         let mol = self.molecule(env, molecule)?;
-        let results = Owned::new(self.new_results, self.del_results);
+        // SAFETY: constructor and destructor of results.
+        let results = unsafe { Owned::new((self.new_results)(), self.del_results) };
         drop(construction);
 
         // SAFETY: live handles that no other thread uses meanwhile: `prepared` is borrowed mutably, the others are
-        // our own; the calculator was loaded for the elements of the molecule, as `fits` has found.
-        unsafe { (self.singlepoint)(env, mol.handle, calc, results.handle) };
+        // our own; the calculator was loaded for the elements of the molecule, as `fit` has found.
+        unsafe { (self.singlepoint)(env, mol.handle(), calc, results.handle()) };
         self.check(env)?;
         let mut energy = f64::NAN;
         // SAFETY: `results` holds a finished single point of as many atoms as `gradient` has rows; the destinations
         // have 1 and 3 times that many elements.
         unsafe {
-            (self.get_energy)(env, results.handle, &raw mut energy);
+            (self.get_energy)(env, results.handle(), &raw mut energy);
             (self.get_gradient)(
                 env,
-                results.handle,
+                results.handle(),
                 gradient.as_flattened_mut().as_mut_ptr(),
             );
         }
@@ -296,11 +212,7 @@ impl Api {
 
     /// A molecule of the library. The caller holds the lock.
     fn molecule(&self, env: Handle, molecule: &Molecule<'_>) -> Result<Owned, String> {
-        let atoms = molecule.numbers.len();
-        let counted = c_int::try_from(atoms).ok();
-        let Some(natoms) = counted.filter(|_| molecule.positions.len() == atoms) else {
-            return Err("lengths of the arrays differ".into());
-        };
+        let natoms = molecule.atoms()?;
         let periodic = [true; 3];
         let (lattice, periodic) = match &molecule.lattice {
             Some(lattice) => (lattice.as_flattened().as_ptr(), periodic.as_ptr()),
@@ -320,10 +232,8 @@ impl Api {
                 periodic,
             )
         };
-        let owned = Owned {
-            handle,
-            delete: self.del_molecule,
-        };
+        // SAFETY: constructor and destructor of molecules.
+        let owned = unsafe { Owned::new(handle, self.del_molecule) };
         self.check(env)?;
         Ok(owned)
     }
@@ -334,65 +244,19 @@ impl Api {
         if unsafe { (self.check_environment)(env) } == 0 {
             return Ok(());
         }
-        let mut buffer = [0u8; 4096];
-        // One byte less than there is: the text ends with a zero whatever the library writes.
-        let size = buffer.len() as c_int - 1;
-        // SAFETY: `env` is live, the buffer is longer than `size`.
-        unsafe { (self.get_error)(env, buffer.as_mut_ptr().cast(), &raw const size) };
-        let text = CStr::from_bytes_until_nul(&buffer).unwrap_or_default();
-        Err(one_line(&text.to_string_lossy()))
+        // SAFETY: `env` is live, the buffer as long as it says.
+        let text = written(|buffer, size| unsafe { (self.get_error)(env, buffer, size) });
+        Err(one_line(&text))
     }
-}
-
-/// The function of that name.
-///
-/// # Safety
-///
-/// `F` is the type of the function, and the library is never unloaded.
-unsafe fn find<F: Copy>(library: &'static Library, name: &str) -> Result<F, libloading::Error> {
-    // SAFETY: as the caller promises.
-    unsafe { library.get::<F>(name.as_bytes()) }.map(|symbol| *symbol)
 }
 
 /// A calculator of the library with the parameters of a list of elements. It stays on the thread that made it.
 #[derive(Debug)]
 pub struct Prepared {
-    numbers: Vec<c_int>,
-    periodic: bool,
+    /// Of the molecules that it can compute.
+    pub elements: Elements,
     calculator: Owned,
     environment: Owned,
-}
-
-impl Prepared {
-    /// Whether it was made for molecules of these elements.
-    pub fn fits(&self, molecule: &Molecule<'_>) -> bool {
-        self.periodic == molecule.lattice.is_some() && self.numbers == molecule.numbers
-    }
-}
-
-/// A handle and the function that frees it.
-#[derive(Debug)]
-struct Owned {
-    handle: Handle,
-    delete: DeleteHandle,
-}
-
-impl Owned {
-    fn new(constructor: NewHandle, delete: DeleteHandle) -> Self {
-        Self {
-            // SAFETY: a constructor of libxtb without arguments.
-            handle: unsafe { constructor() },
-            delete,
-        }
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        // SAFETY: the handle came from the constructor that belongs to `delete` and is freed once; a null
-        // handle is accepted and ignored.
-        unsafe { (self.delete)(&raw mut self.handle) };
-    }
 }
 
 /// Held while module variables of the library are written.

@@ -138,6 +138,10 @@ impl Material for Trajectory {
         ])
     }
 
+    fn library(&self) -> Option<String> {
+        self.task.factory.library()
+    }
+
     fn check(&mut self, pending: &FrameSet, go_on: GoOn<'_>) -> Result<()> {
         let species = self.input.species_present(pending, go_on)?;
         let checked = self.task.factory.check_species(&species);

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use crate::adapters::guard::Guard;
 use crate::adapters::hdf5::create;
-use crate::adapters::hdf5::rows::jobs;
+use crate::adapters::hdf5::layout::attribute;
 use crate::adapters::lock::Lock;
 use crate::adapters::mpi;
 use crate::adapters::share::{self, Member, Part};
-use crate::domain::error::{Error, GoOn, Result};
+use crate::domain::error::{Error, Result};
 use crate::engine::ports::Stop;
 use crate::planning::frame_set::FrameSet;
 use crate::planning::suspects::Tallies;
 
-use super::config::RunConfig;
-use super::existing::{self, Identity, Standing};
+use super::existing::{self, Standing};
+use super::found::{Found, Wanted};
 use super::job::Setting;
 use super::task::Material;
 use super::{place, poison};
@@ -119,7 +119,14 @@ pub(super) fn prepare(
     let mut guard = guard(setting)?;
     let identity = input.identity(go_on)?;
     let found = if config.result.exists() {
-        look_at_existing(config, &identity, selected, guard.in_company()?, go_on)?
+        let wanted = Wanted {
+            config,
+            identity: &identity,
+            selected,
+            library: input.library(),
+            in_company: guard.in_company()?,
+        };
+        wanted.found(go_on)?
     } else {
         Found::Replaceable
     };
@@ -150,6 +157,7 @@ pub(super) fn prepare(
         let make = |path: &Path| mpi::make_striped(path, &config.hints);
         input.lay_out(&config.result, beside, &make, go_on)?;
         attributes.extend(create::version_attributes(&mpi::library_version()));
+        attributes.extend(input.library().map(|name| (attribute::LIBRARY, name)));
     } else {
         if !standing.reset.is_empty() {
             existing::reset(&config.result, &standing.reset, go_on)?;
@@ -178,94 +186,4 @@ pub(super) fn prepare(
         journal,
     };
     Ok((first, job))
-}
-
-/// What there is under the name of the result.
-enum Found {
-    /// Nothing, or what is to be replaced.
-    Replaceable,
-    /// Results of other jobs on the same rows: those of this one have their place beside them.
-    Others,
-    /// Results of this job.
-    Own {
-        /// What is left to do.
-        standing: Standing,
-        /// Which frames are suspected to have ended the job.
-        tallies: Tallies,
-        /// Where results of rows are.
-        group: String,
-    },
-}
-
-fn look_at_existing(
-    config: &RunConfig,
-    identity: &Identity,
-    selected: &FrameSet,
-    in_company: bool,
-    go_on: GoOn<'_>,
-) -> Result<Found> {
-    let mut reader = place::open_existing(&config.result)?;
-    let mut difference = existing::difference(&reader, identity);
-    let shown = config.result.display();
-    if let Some(other) = &difference
-        && existing::may_lie_beside(&reader, identity)
-    {
-        drop(reader);
-        if config.share.is_some() {
-            return Err(Error::failure(format!(
-                "{shown} was made with {other}, and groups are not added to it under --share; choose another -o, or begin \
-                 without --share"
-            )));
-        }
-        // Nobody goes on with what is laid aside before it is brought forward again.
-        existing::mend_completed(&config.result, go_on)?;
-        let Some(books) = existing::laid_aside(&config.result, identity)? else {
-            tracing::info!("{shown} was made with {other}: these results get a group of their own");
-            return Ok(Found::Others);
-        };
-        tracing::info!(
-            "{shown} was made with {other}, and holds these results, too: going on with them"
-        );
-        jobs::bring_forward(&config.result, &books, go_on)?;
-        reader = place::open_existing(&config.result)?;
-        difference = existing::difference(&reader, identity);
-    }
-    if let Some(difference) = difference {
-        if config.overwrite && *selected == FrameSet::all(reader.n_frames()) {
-            tracing::warn!("{shown} was made with {difference}; --overwrite replaces it");
-            return Ok(Found::Replaceable);
-        }
-        return Err(Error::failure(format!(
-            "{shown} was made with {difference}; choose another -o, or --overwrite all frames to replace it"
-        )));
-    }
-    let group = reader
-        .rows()
-        .map_or_else(String::new, |rows| rows.group.clone());
-    if config.share.is_some() {
-        let standing = existing::standing(&reader, config, selected, in_company, None, go_on)?;
-        return Ok(Found::Own {
-            standing,
-            tallies: Tallies::default(),
-            group,
-        });
-    }
-    let frames = reader.n_frames();
-    // HDF5 refuses to open for writing what this process has open for reading.
-    drop(reader);
-    let past = poison::past(config, identity, frames).unwrap_or_default();
-    let last_rounds = past.last_rounds().cloned();
-    let (tallies, condemned) = poison::settle(config, past)?;
-    let reader = place::open_existing(&config.result)?;
-    let rounds = last_rounds.as_ref();
-    let mut standing = existing::standing(&reader, config, selected, in_company, rounds, go_on)?;
-    // What has just been condemned is not retried by the same start.
-    standing.troubled += standing.reset.intersection(&condemned).len();
-    standing.reset = standing.reset.difference(&condemned);
-    standing.pending = standing.pending.difference(&condemned);
-    Ok(Found::Own {
-        standing,
-        tallies,
-        group,
-    })
 }

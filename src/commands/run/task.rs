@@ -49,6 +49,10 @@ pub trait Material: Source {
     fn glance(&mut self) -> Result<String>;
     /// What makes the job, and where its input is. Looks at the input.
     fn identity(&mut self, go_on: GoOn<'_>) -> Result<Identity>;
+    /// The library that computes and its version, where there is one.
+    fn library(&self) -> Option<String> {
+        None
+    }
     /// Whether all that is `pending` can be computed.
     fn check(&mut self, pending: &FrameSet, go_on: GoOn<'_>) -> Result<()> {
         let _ = (pending, go_on);
