@@ -721,8 +721,7 @@ fn how_to_get_it_is_said_where_it_is_missing() {
         let words: Vec<_> = listed.split_whitespace().collect();
         let text = words.join(" ");
         for expected in [
-            "conda-forge: tblite",
-            "Spack",
+            "conda-forge or Spack: tblite",
             "scripts/tblite",
             "TBLITE_DIR",
         ] {
