@@ -78,8 +78,8 @@ fn availability() -> Availability {
 
 fn missing(reason: &str) -> String {
     format!(
-        "{reason}: install it (conda-forge: tblite; Spack: tblite; or scripts/tblite of framewise's sources, then \
-         TBLITE_DIR=target/tblite), and name its folder in {PREFIX_VARIABLE} or the file in {LIBRARY_VARIABLE}"
+        "{reason}: install it (conda-forge or Spack: tblite; or scripts/tblite), and name its folder in {PREFIX_VARIABLE} \
+         or the file in {LIBRARY_VARIABLE}"
     )
 }
 
