@@ -28,6 +28,7 @@
 
 mod cluster;
 mod grid;
+mod halo;
 mod lattice;
 mod list;
 mod rough;
@@ -35,6 +36,7 @@ mod search;
 mod sieve;
 #[cfg(test)]
 mod tests;
+mod wrap;
 
 use std::fmt;
 use std::ops::Range;

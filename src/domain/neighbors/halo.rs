@@ -1,0 +1,386 @@
+//! Linked cells ("bins") that hold the atoms of the reduced cell and, around them, their images: what full lists are read
+//! from.
+//!
+//! An atom or image has a *slot*. Slots are sorted by bin, the first axis fastest, so that the bins of a row, and with a
+//! cell smaller than the cutoff all bins, are one range of slots: a sphere is a few ranges, which are looked at in vectors.
+
+use multiversion::multiversion;
+
+use super::sieve::ONES;
+use super::wrap::Wrapped;
+use super::{LANES, NeighborError};
+
+/// Slots that there may be; more is an error rather than the end of the memory.
+const MOST: usize = 1 << 25;
+
+/// Atoms and images in bins, in memory that is kept.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Halo {
+    /// Along each axis: bins of the cell, bins of images on either side of it, both together.
+    bins: [usize; 3],
+    margin: [usize; 3],
+    all: [usize; 3],
+    /// Å.
+    width: [f64; 3],
+    orthogonal: bool,
+    /// Index in the frame of each sorted atom.
+    order: Vec<u32>,
+    /// The bin of the cell of each atom of the frame, and the first sorted atom of each bin; one more at the end.
+    keys: Vec<u32>,
+    home: Vec<u32>,
+    /// The first slot of each bin; one more at the end.
+    starts: Vec<u32>,
+    /// The sorted atom of each slot.
+    atoms: Vec<u32>,
+    /// Å; longer by one vector.
+    places: [Vec<f64>; 3],
+    /// Rows of bins around a bin.
+    rows: Vec<Row>,
+    /// What is near the present bin.
+    ranges: Vec<Slots>,
+}
+
+/// A range of slots.
+type Slots = std::ops::Range<u32>;
+
+/// A row of bins that can hold neighbours: offsets along the second and third axis, reach along the first.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    y: isize,
+    z: isize,
+    reach: isize,
+}
+
+/// The bins around one of the cell's, or all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Which {
+    /// Bins of the cell itself.
+    Atoms,
+    /// Those of them whose surroundings hold images.
+    AtomsAtTheEdge,
+    /// Bins of images.
+    Images,
+}
+
+impl Halo {
+    /// Sorts the atoms and puts their images within `distance` (Å) of the cell around them, in bins made for neighbours
+    /// within `cutoff` (Å).
+    pub fn lay(
+        &mut self,
+        wrapped: &Wrapped,
+        distance: f64,
+        cutoff: f64,
+    ) -> Result<(), NeighborError> {
+        self.orthogonal = wrapped.lattice.is_orthogonal();
+        self.plan(wrapped, distance, cutoff);
+        self.sort(wrapped);
+        self.surround(wrapped, distance)
+    }
+
+    /// Chooses bins by estimated cost.
+    fn plan(&mut self, wrapped: &Wrapped, distance: f64, cutoff: f64) {
+        let (extent, periodic) = (wrapped.extent, wrapped.lattice.periodic);
+        let atoms = wrapped.places.len();
+        let mut best = f64::INFINITY;
+        for divisor in [1.0, 2.0, 3.0] {
+            // Shorter along the first axis: there they cost nothing.
+            let wanted = [0.5, 1.0, 1.0].map(|share| share * cutoff / divisor);
+            let mut bins = [0, 1, 2].map(|k| {
+                // A little wider than asked for, so that a bin of exactly the cutoff reaches one bin, not two.
+                (extent[k] / (wanted[k] * 1.00001)).floor().clamp(1.0, 1e9)
+            });
+            let most = (2 * atoms).max(27) as f64;
+            while bins.iter().product::<f64>() > most {
+                let widest = (0..3).fold(0, |w, k| if bins[k] > bins[w] { k } else { w });
+                bins[widest] = (bins[widest] / 2.0).ceil();
+            }
+            let width = [0, 1, 2].map(|k| extent[k] / bins[k]);
+            let reach = |far: f64| [0, 1, 2].map(|k| reach(far, width[k]));
+            let margin = {
+                let far = reach(distance);
+                [0, 1, 2].map(|k| if periodic[k] { far[k] } else { 0.0 })
+            };
+            let all = [0, 1, 2].map(|k| bins[k] + 2.0 * margin[k]);
+            let seen = {
+                let far = reach(cutoff);
+                [0, 1, 2].map(|k| (2.0 * far[k] + 1.0).min(all[k]))
+            };
+            let product = |x: [f64; 3]| x[0] * x[1] * x[2];
+            let per_bin = atoms as f64 / product(bins);
+            // In units of a vector of candidates: rows, candidates, and for each atom its share of bins and slots.
+            let rows = seen[1] * seen[2];
+            let cost = rows * (1.5 + seen[0] * per_bin / LANES as f64)
+                + product(all) / product(bins) * (0.5 + 0.5 / per_bin.max(1e-3));
+            if cost < best {
+                best = cost;
+                self.bins = bins.map(|x| x as usize);
+                self.margin = margin.map(|x| x as usize);
+                self.width = width;
+            }
+        }
+        self.all = [0, 1, 2].map(|k| self.bins[k] + 2 * self.margin[k]);
+    }
+
+    /// Counting sort by bin; stable, so that the order depends on the frame alone.
+    fn sort(&mut self, wrapped: &Wrapped) {
+        let bins = self.bins;
+        let scale = wrapped.scale();
+        self.home.clear();
+        self.home.resize(bins.iter().product::<usize>() + 1, 0);
+        self.keys.clear();
+        for fraction in &wrapped.fractions {
+            let [x, y, z] = [0, 1, 2]
+                .map(|k| ((fraction[k] * scale[k] * bins[k] as f64) as usize).min(bins[k] - 1));
+            let key = x + bins[0] * (y + bins[1] * z);
+            self.keys.push(key as u32);
+            self.home[key] += 1;
+        }
+        let mut sum = 0;
+        for start in &mut self.home {
+            sum += std::mem::replace(start, sum);
+        }
+        self.order.resize(wrapped.fractions.len(), 0);
+        for (atom, key) in self.keys.iter().enumerate() {
+            let at = &mut self.home[*key as usize];
+            self.order[*at as usize] = atom as u32;
+            *at += 1;
+        }
+        // Filling moved every start to the next one.
+        self.home.rotate_right(1);
+        self.home[0] = 0;
+    }
+
+    /// Fills all bins from those of the cell.
+    fn surround(&mut self, wrapped: &Wrapped, distance: f64) -> Result<(), NeighborError> {
+        let (bins, margin, all) = (self.bins, self.margin, self.all);
+        self.starts.clear();
+        self.atoms.clear();
+        self.places.iter_mut().for_each(Vec::clear);
+        let [xs, ys, zs] = &mut self.places;
+        for z in 0..all[2] {
+            let (z, image_z) = fold(z, margin[2], bins[2]);
+            for y in 0..all[1] {
+                let (y, image_y) = fold(y, margin[1], bins[1]);
+                let row = bins[0] * (y + bins[1] * z);
+                // Pieces of the row that lie in one image.
+                let mut next = 0;
+                while next < all[0] {
+                    let (x, image_x) = fold(next, margin[0], bins[0]);
+                    let count = (bins[0] - x).min(all[0] - next);
+                    next += count;
+                    let home = &self.home[row + x..=row + x + count];
+                    let (first, last) = (home[0], home[count]);
+                    let base = self.atoms.len() as u32;
+                    let starts = home[..count].iter();
+                    self.starts
+                        .extend(starts.map(|start| base + (start - first)));
+                    let [a, b, c] = wrapped.lattice.shift([image_x, image_y, image_z]);
+                    self.atoms.extend(first..last);
+                    for atom in &self.order[first as usize..last as usize] {
+                        let r = &wrapped.places[*atom as usize];
+                        xs.push(r[0] + a);
+                        ys.push(r[1] + b);
+                        zs.push(r[2] + c);
+                    }
+                }
+                if self.atoms.len() > MOST {
+                    return Err(super::cluster::too_many("images of atoms", distance));
+                }
+            }
+        }
+        self.starts.push(self.atoms.len() as u32);
+        for places in [xs, ys, zs] {
+            places.extend([f64::INFINITY; LANES]);
+        }
+        Ok(())
+    }
+
+    /// Lists the rows of bins within `distance` (Å) of a bin, for [`for_each_bin`](Self::for_each_bin).
+    pub fn look_around(&mut self, distance: f64) {
+        let most = self.all.map(|n| n as f64 - 1.0);
+        let far = [0, 1, 2].map(|k| reach(distance, self.width[k]).min(most[k]) as isize);
+        self.rows.clear();
+        for z in -far[2]..=far[2] {
+            for y in -far[1]..=far[1] {
+                let mut along = distance;
+                if self.orthogonal {
+                    // Atoms that rounding put into the next bin are that much nearer.
+                    let gap = |n: isize, width: f64| ((n.abs() - 1) as f64 - 1e-6).max(0.0) * width;
+                    let (gy, gz) = (gap(y, self.width[1]), gap(z, self.width[2]));
+                    let rest = distance * distance - gy * gy - gz * gz;
+                    if rest <= 0.0 {
+                        continue;
+                    }
+                    along = rest.sqrt();
+                }
+                let reach = reach(along, self.width[0]).min(most[0]) as isize;
+                self.rows.push(Row { y, z, reach });
+            }
+        }
+    }
+
+    /// Visits bins that are not empty, with their slots and, as ranges, all that may be within the distance last given to
+    /// [`look_around`](Self::look_around).
+    pub fn for_each_bin(&mut self, which: Which, mut visit: impl FnMut(&Self, Slots, &[Slots])) {
+        let mut ranges = std::mem::take(&mut self.ranges);
+        let (all, margin, bins) = (self.all, self.margin, self.bins);
+        let here = |k: usize, n: usize| (margin[k]..margin[k] + bins[k]).contains(&n);
+        for z in 0..all[2] {
+            for y in 0..all[1] {
+                let inside = here(2, z) && here(1, y);
+                let cell = margin[0]..margin[0] + bins[0];
+                let row = all[0] * (y + all[1] * z);
+                let mut x = 0;
+                while x < all[0] {
+                    if (inside && cell.contains(&x)) == (which == Which::Images) {
+                        // The other kind: to the end of it.
+                        x = if inside && x < cell.start {
+                            cell.start
+                        } else if inside && x < cell.end {
+                            cell.end
+                        } else {
+                            all[0]
+                        };
+                        continue;
+                    }
+                    let slots = self.starts[row + x]..self.starts[row + x + 1];
+                    if !slots.is_empty() {
+                        let inner = self.gather([x, y, z], &mut ranges);
+                        if which != Which::AtomsAtTheEdge || !inner {
+                            visit(self, slots, &ranges);
+                        }
+                    }
+                    x += 1;
+                }
+            }
+        }
+        self.ranges = ranges;
+    }
+
+    /// The slots around a bin as few ranges. Says whether all of them are of the cell.
+    fn gather(&self, [x, y, z]: [usize; 3], ranges: &mut Vec<Slots>) -> bool {
+        let all = self.all.map(|n| n as isize);
+        let [x, y, z] = [x, y, z].map(|n| n as isize);
+        let home = |k: usize, n: isize| {
+            let n = n - self.margin[k] as isize;
+            0 <= n && n < self.bins[k] as isize
+        };
+        let mut inner = true;
+        ranges.clear();
+        for row in &self.rows {
+            let (y, z) = (y + row.y, z + row.z);
+            if !((0..all[1]).contains(&y) && (0..all[2]).contains(&z)) {
+                continue;
+            }
+            let (low, high) = ((x - row.reach).max(0), (x + row.reach).min(all[0] - 1));
+            inner &= home(1, y) && home(2, z) && home(0, low) && home(0, high);
+            let base = all[0] * (y + all[1] * z);
+            let start = self.starts[(base + low) as usize];
+            let end = self.starts[(base + high) as usize + 1];
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ if start == end => {}
+                _ => ranges.push(start..end),
+            }
+        }
+        inner
+    }
+
+    /// Number of slots.
+    pub fn len(&self) -> usize {
+        self.atoms.len()
+    }
+
+    /// The sorted atom of a slot.
+    pub fn atom(&self, slot: u32) -> u32 {
+        self.atoms[slot as usize]
+    }
+
+    /// Index in the frame of each sorted atom.
+    pub fn order(&self) -> &[u32] {
+        &self.order
+    }
+
+    /// Visits the slot of each sorted atom of the cell itself.
+    pub fn for_each_atom(&self, mut visit: impl FnMut(u32, u32)) {
+        let (all, margin, bins) = (self.all, self.margin, self.bins);
+        for z in 0..bins[2] {
+            for y in 0..bins[1] {
+                let row = bins[0] * (y + bins[1] * z);
+                let bin = margin[0] + all[0] * (y + margin[1] + all[1] * (z + margin[2]));
+                let first = self.starts[bin];
+                let atoms = self.home[row]..self.home[row + bins[0]];
+                for (n, atom) in atoms.enumerate() {
+                    visit(first + n as u32, atom);
+                }
+            }
+        }
+    }
+
+    /// The first coordinate (Å) of a slot.
+    pub fn x(&self, slot: u32) -> f64 {
+        self.places[0][slot as usize]
+    }
+
+    /// The place (Å) of a slot.
+    pub fn place(&self, slot: u32) -> [f64; 3] {
+        self.places.each_ref().map(|x| x[slot as usize])
+    }
+
+    /// Writes the slots of `ranges` that are nearer to `r` than the square root of `limit`, in their order, into `found`;
+    /// how many. `found` has room for all of them and [`LANES`] more.
+    pub fn sieve(&self, ranges: &[Slots], r: [f64; 3], limit: f64, found: &mut [u32]) -> usize {
+        sieve(&self.places, ranges, r, limit, found)
+    }
+}
+
+/// Bins of this width that `distance` reaches over. The margin covers atoms that rounding put into the next bin.
+fn reach(distance: f64, width: f64) -> f64 {
+    (distance / width + 1e-6).ceil()
+}
+
+/// The bin of the cell of which the bin `n` is an image, and of which image.
+fn fold(n: usize, margin: usize, bins: usize) -> (usize, i32) {
+    let n = n as isize - margin as isize;
+    let bins = bins as isize;
+    (n.rem_euclid(bins) as usize, n.div_euclid(bins) as i32)
+}
+
+/// Compiled for several generations of processors; every one of them finds the same.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
+fn sieve(
+    places: &[Vec<f64>; 3],
+    ranges: &[Slots],
+    [px, py, pz]: [f64; 3],
+    limit: f64,
+    found: &mut [u32],
+) -> usize {
+    let mut len = 0;
+    for range in ranges {
+        let chunks = places.each_ref().map(|array| {
+            let rest = array.get(range.start as usize..).unwrap_or_default();
+            rest.as_chunks::<LANES>().0
+        });
+        let chunks = chunks[0].iter().zip(chunks[1]).zip(chunks[2]);
+        let firsts = range.clone().step_by(LANES);
+        for (first, ((x, y), z)) in firsts.zip(chunks) {
+            let mut flags = [0_u8; LANES];
+            for k in 0..LANES {
+                let (dx, dy, dz) = (x[k] - px, y[k] - py, z[k] - pz);
+                flags[k] = u8::from(dx * dx + dy * dy + dz * dz < limit);
+            }
+            // Moves the lowest bit of every byte into the highest byte.
+            let bits = u64::from_le_bytes(flags).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            // The slots after the range are of other bins.
+            let within = (1_u32 << (range.end - first).min(LANES as u32)) - 1;
+            let (places, ones) = &ONES[(bits as u32 & within) as usize & 255];
+            if let Some(chunk) = found.get_mut(len..len + LANES) {
+                for k in 0..LANES {
+                    chunk[k] = first + u32::from(places[k]);
+                }
+            }
+            len += usize::from(*ones);
+        }
+    }
+    len
+}
