@@ -346,41 +346,95 @@ fn fold(n: usize, margin: usize, bins: usize) -> (usize, i32) {
     (n.rem_euclid(bins) as usize, n.div_euclid(bins) as i32)
 }
 
+/// Candidates whose distances are looked at before any of them is noted.
+const STRETCH: usize = 256;
+
+/// Whether a candidate is near. They go through memory: taken from vectors one by one they are slow.
+type Flags = [[u8; LANES]; STRETCH / LANES];
+
 /// Compiled for several generations of processors; every one of them finds the same.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
 fn sieve(
     places: &[Vec<f64>; 3],
     ranges: &[Slots],
-    [px, py, pz]: [f64; 3],
+    r: [f64; 3],
     limit: f64,
     found: &mut [u32],
 ) -> usize {
+    let mut flags: Flags = [[0; LANES]; STRETCH / LANES];
     let mut len = 0;
     for range in ranges {
-        let chunks = places.each_ref().map(|array| {
-            let rest = array.get(range.start as usize..).unwrap_or_default();
-            rest.as_chunks::<LANES>().0
-        });
-        let chunks = chunks[0].iter().zip(chunks[1]).zip(chunks[2]);
-        let firsts = range.clone().step_by(LANES);
-        for (first, ((x, y), z)) in firsts.zip(chunks) {
-            let mut flags = [0_u8; LANES];
-            for k in 0..LANES {
-                let (dx, dy, dz) = (x[k] - px, y[k] - py, z[k] - pz);
-                flags[k] = u8::from(dx * dx + dy * dy + dz * dz < limit);
-            }
-            // Moves the lowest bit of every byte into the highest byte.
-            let bits = u64::from_le_bytes(flags).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        let (mut at, end) = (range.start as usize, range.end as usize);
+        while at < end {
+            let count = (end - at).min(STRETCH);
+            look(places, at, count.div_ceil(LANES), r, limit, &mut flags);
             // The slots after the range are of other bins.
-            let within = (1_u32 << (range.end - first).min(LANES as u32)) - 1;
-            let (places, ones) = &ONES[(bits as u32 & within) as usize & 255];
-            if let Some(chunk) = found.get_mut(len..len + LANES) {
+            if let Some(last) = flags.get_mut(count / LANES) {
                 for k in 0..LANES {
-                    chunk[k] = first + u32::from(places[k]);
+                    last[k] &= u8::from(k < count % LANES);
                 }
             }
-            len += usize::from(*ones);
+            len = note(at as u32, count.div_ceil(LANES), &flags, found, len);
+            at += count;
         }
+    }
+    len
+}
+
+/// Flags what is nearer to `r` than the square root of `limit`, of so many vectors of places from `at` on.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn look(
+    places: &[Vec<f64>; 3],
+    at: usize,
+    vectors: usize,
+    r: [f64; 3],
+    limit: f64,
+    flags: &mut Flags,
+) {
+    let x = places[0]
+        .get(at..)
+        .unwrap_or_default()
+        .as_chunks::<LANES>()
+        .0;
+    let y = places[1]
+        .get(at..)
+        .unwrap_or_default()
+        .as_chunks::<LANES>()
+        .0;
+    let z = places[2]
+        .get(at..)
+        .unwrap_or_default()
+        .as_chunks::<LANES>()
+        .0;
+    let places = x.iter().zip(y).zip(z).take(vectors);
+    for (((x, y), z), flags) in places.zip(flags) {
+        for k in 0..LANES {
+            let (dx, dy, dz) = (x[k] - r[0], y[k] - r[1], z[k] - r[2]);
+            flags[k] = u8::from(dx * dx + dy * dy + dz * dz < limit);
+        }
+    }
+}
+
+/// Appends the flagged ones of so many vectors of slots from `first` on to the `len` that were found before; how many there
+/// are then.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn note(first: u32, vectors: usize, flags: &Flags, found: &mut [u32], mut len: usize) -> usize {
+    for (n, flags) in flags.iter().take(vectors).enumerate() {
+        // Moves the lowest bit of every byte into the highest byte.
+        let bits = u64::from_le_bytes(*flags).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        let (places, ones) = &ONES[bits as usize & 255];
+        let first = first + (LANES * n) as u32;
+        if let Some((chunk, _)) = found
+            .get_mut(len..)
+            .and_then(<[u32]>::split_first_chunk_mut::<LANES>)
+        {
+            for k in 0..LANES {
+                chunk[k] = first + u32::from(places[k]);
+            }
+        }
+        len += usize::from(*ones);
     }
     len
 }
