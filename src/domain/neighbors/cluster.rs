@@ -7,14 +7,11 @@
 //! cell ([`virial`](Cluster::virial)).
 
 use super::halo::{Halo, Which};
+use super::sphere::number;
 use super::wrap::{Wrapped, list_species};
 use super::{LANES, NeighborError};
-use crate::domain::cell::dot;
 use crate::domain::elements::symbol;
 use crate::domain::frame::Frame;
-
-/// Two atoms nearer than this (Å) are at the same place.
-const SAME_PLACE: f64 = 1e-7;
 
 /// Lists reach this much farther than asked for: whether a pair at the cutoff counts is for the potential to say.
 const MARGIN: f64 = 1.0 + 1e-10;
@@ -220,7 +217,7 @@ impl Cluster {
         halo.for_each_bin(Which::AtomsAtTheEdge, |halo, slots, ranges| {
             make_room(found, ranges);
             for slot in slots {
-                let count = halo.sieve(ranges, halo.place(slot), distance * distance, found);
+                let (count, _) = halo.sieve(ranges, halo.place(slot), distance * distance, found);
                 for near in &found[..count] {
                     particles.take(halo, *near);
                 }
@@ -252,31 +249,22 @@ impl Cluster {
             let most = make_room(found, ranges);
             for slot in slots {
                 let at = halo.place(slot);
-                let own = particles.of_slots[slot as usize];
-                let count = halo.sieve(ranges, at, limit, found);
+                let (count, here) = halo.sieve(ranges, at, limit, found);
+                if here > 1
+                    && let Some(pair) = halo.coincident(ranges, at)
+                {
+                    coincident = Some(coincident.map_or(pair, |found| found.min(pair)));
+                }
                 let start = list.begin(most);
-                let neighbors = &mut list.neighbors[start..start + most];
-                let mut len = 0;
-                for near in &found[..count] {
-                    let mut particle = particles.of_slots[*near as usize];
-                    if particle == NONE {
-                        particle = particles.take(halo, *near);
-                    }
-                    neighbors[len] = particle as i32;
-                    len += usize::from(particle != own);
-                    if (halo.x(*near) - at[0]).abs() < SAME_PLACE && particle != own {
-                        let r = halo.place(*near);
-                        let r = [0, 1, 2].map(|d| r[d] - at[d]);
-                        if dot(r, r) < SAME_PLACE * SAME_PLACE {
-                            let (a, b) = (halo.atom(slot), halo.atom(*near));
-                            let [a, b] = [a, b].map(|atom| halo.order()[atom as usize]);
-                            let pair = (a.min(b), a.max(b));
-                            coincident = Some(coincident.map_or(pair, |found| found.min(pair)));
-                        }
+                let neighbors = &mut list.neighbors[start..start + count];
+                let near = &found[..count];
+                if number(near, &particles.of_slots, neighbors) == NONE {
+                    for (near, neighbor) in near.iter().zip(neighbors) {
+                        *neighbor = particles.take(halo, *near) as i32;
                     }
                 }
                 if outcome.is_ok() {
-                    outcome = list.end(own, start + len);
+                    outcome = list.end(particles.of_slots[slot as usize], start + count);
                 }
             }
         });
@@ -302,14 +290,14 @@ impl Cluster {
                 if own == NONE {
                     continue;
                 }
-                let count = halo.sieve(ranges, halo.place(slot), limit, found);
+                let (count, _) = halo.sieve(ranges, halo.place(slot), limit, found);
                 let start = list.begin(most);
                 let neighbors = &mut list.neighbors[start..start + most];
                 let mut len = 0;
                 for near in &found[..count] {
                     let particle = particles.of_slots[*near as usize];
                     neighbors[len] = particle as i32;
-                    len += usize::from(particle != own && particle != NONE);
+                    len += usize::from(particle != NONE);
                 }
                 if outcome.is_ok() {
                     outcome = list.end(own, start + len);

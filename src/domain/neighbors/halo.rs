@@ -4,11 +4,10 @@
 //! An atom or image has a *slot*. Slots are sorted by bin, the first axis fastest, so that the bins of a row, and with a
 //! cell smaller than the cutoff all bins, are one range of slots: a sphere is a few ranges, which are looked at in vectors.
 
-use multiversion::multiversion;
-
-use super::sieve::ONES;
+use super::sphere::{SAME_PLACE, sieve};
 use super::wrap::Wrapped;
 use super::{LANES, NeighborError};
+use crate::domain::cell::dot;
 
 /// Slots that there may be; more is an error rather than the end of the memory.
 const MOST: usize = 1 << 25;
@@ -41,7 +40,7 @@ pub(super) struct Halo {
 }
 
 /// A range of slots.
-type Slots = std::ops::Range<u32>;
+pub(super) type Slots = std::ops::Range<u32>;
 
 /// A row of bins that can hold neighbours: offsets along the second and third axis, reach along the first.
 #[derive(Clone, Copy, Debug)]
@@ -317,11 +316,6 @@ impl Halo {
         }
     }
 
-    /// The first coordinate (Å) of a slot.
-    pub fn x(&self, slot: u32) -> f64 {
-        self.places[0][slot as usize]
-    }
-
     /// The place (Å) of a slot.
     pub fn place(&self, slot: u32) -> [f64; 3] {
         self.places.each_ref().map(|x| x[slot as usize])
@@ -329,8 +323,29 @@ impl Halo {
 
     /// Writes the slots of `ranges` that are nearer to `r` than the square root of `limit`, in their order, into `found`;
     /// how many. `found` has room for all of them and [`LANES`] more.
-    pub fn sieve(&self, ranges: &[Slots], r: [f64; 3], limit: f64, found: &mut [u32]) -> usize {
+    ///
+    /// Those at `r` itself are left out, and counted: more than one are [`coincident`](Self::coincident).
+    pub fn sieve(
+        &self,
+        ranges: &[Slots],
+        r: [f64; 3],
+        limit: f64,
+        found: &mut [u32],
+    ) -> (usize, u32) {
         sieve(&self.places, ranges, r, limit, found)
+    }
+
+    /// The atoms of the frame at `r`, two of them, as one pair.
+    pub fn coincident(&self, ranges: &[Slots], r: [f64; 3]) -> Option<(u32, u32)> {
+        let slots = ranges.iter().cloned().flatten();
+        let mut here = slots.filter(|slot| {
+            let place = self.place(*slot);
+            let far = [0, 1, 2].map(|d| place[d] - r[d]);
+            dot(far, far) < SAME_PLACE * SAME_PLACE
+        });
+        let atom = |slot| self.order[self.atoms[slot as usize] as usize];
+        let (a, b) = (atom(here.next()?), atom(here.next()?));
+        Some((a.min(b), a.max(b)))
     }
 }
 
@@ -344,97 +359,4 @@ fn fold(n: usize, margin: usize, bins: usize) -> (usize, i32) {
     let n = n as isize - margin as isize;
     let bins = bins as isize;
     (n.rem_euclid(bins) as usize, n.div_euclid(bins) as i32)
-}
-
-/// Candidates whose distances are looked at before any of them is noted.
-const STRETCH: usize = 256;
-
-/// Whether a candidate is near. They go through memory: taken from vectors one by one they are slow.
-type Flags = [[u8; LANES]; STRETCH / LANES];
-
-/// Compiled for several generations of processors; every one of them finds the same.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
-fn sieve(
-    places: &[Vec<f64>; 3],
-    ranges: &[Slots],
-    r: [f64; 3],
-    limit: f64,
-    found: &mut [u32],
-) -> usize {
-    let mut flags: Flags = [[0; LANES]; STRETCH / LANES];
-    let mut len = 0;
-    for range in ranges {
-        let (mut at, end) = (range.start as usize, range.end as usize);
-        while at < end {
-            let count = (end - at).min(STRETCH);
-            look(places, at, count.div_ceil(LANES), r, limit, &mut flags);
-            // The slots after the range are of other bins.
-            if let Some(last) = flags.get_mut(count / LANES) {
-                for k in 0..LANES {
-                    last[k] &= u8::from(k < count % LANES);
-                }
-            }
-            len = note(at as u32, count.div_ceil(LANES), &flags, found, len);
-            at += count;
-        }
-    }
-    len
-}
-
-/// Flags what is nearer to `r` than the square root of `limit`, of so many vectors of places from `at` on.
-#[inline(always)]
-#[allow(clippy::inline_always)]
-fn look(
-    places: &[Vec<f64>; 3],
-    at: usize,
-    vectors: usize,
-    r: [f64; 3],
-    limit: f64,
-    flags: &mut Flags,
-) {
-    let x = places[0]
-        .get(at..)
-        .unwrap_or_default()
-        .as_chunks::<LANES>()
-        .0;
-    let y = places[1]
-        .get(at..)
-        .unwrap_or_default()
-        .as_chunks::<LANES>()
-        .0;
-    let z = places[2]
-        .get(at..)
-        .unwrap_or_default()
-        .as_chunks::<LANES>()
-        .0;
-    let places = x.iter().zip(y).zip(z).take(vectors);
-    for (((x, y), z), flags) in places.zip(flags) {
-        for k in 0..LANES {
-            let (dx, dy, dz) = (x[k] - r[0], y[k] - r[1], z[k] - r[2]);
-            flags[k] = u8::from(dx * dx + dy * dy + dz * dz < limit);
-        }
-    }
-}
-
-/// Appends the flagged ones of so many vectors of slots from `first` on to the `len` that were found before; how many there
-/// are then.
-#[inline(always)]
-#[allow(clippy::inline_always)]
-fn note(first: u32, vectors: usize, flags: &Flags, found: &mut [u32], mut len: usize) -> usize {
-    for (n, flags) in flags.iter().take(vectors).enumerate() {
-        // Moves the lowest bit of every byte into the highest byte.
-        let bits = u64::from_le_bytes(*flags).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        let (places, ones) = &ONES[bits as usize & 255];
-        let first = first + (LANES * n) as u32;
-        if let Some((chunk, _)) = found
-            .get_mut(len..)
-            .and_then(<[u32]>::split_first_chunk_mut::<LANES>)
-        {
-            for k in 0..LANES {
-                chunk[k] = first + u32::from(places[k]);
-            }
-        }
-        len += usize::from(*ones);
-    }
-    len
 }

@@ -34,6 +34,7 @@ mod list;
 mod rough;
 mod search;
 mod sieve;
+mod sphere;
 #[cfg(test)]
 mod tests;
 mod wrap;
