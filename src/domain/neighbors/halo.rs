@@ -22,8 +22,9 @@ pub(super) struct Halo {
     /// Å.
     width: [f64; 3],
     orthogonal: bool,
-    /// Index in the frame of each sorted atom.
+    /// Sorted: index in the frame, place in the cell (Å).
     order: Vec<u32>,
+    inside: [Vec<f64>; 3],
     /// The bin of the cell of each atom of the frame, and the first sorted atom of each bin; one more at the end.
     keys: Vec<u32>,
     home: Vec<u32>,
@@ -147,6 +148,11 @@ impl Halo {
         // Filling moved every start to the next one.
         self.home.rotate_right(1);
         self.home[0] = 0;
+        for (d, inside) in self.inside.iter_mut().enumerate() {
+            inside.clear();
+            let order = self.order.iter();
+            inside.extend(order.map(|atom| wrapped.places[*atom as usize][d]));
+        }
     }
 
     /// Fills all bins from those of the cell.
@@ -155,7 +161,6 @@ impl Halo {
         self.starts.clear();
         self.atoms.clear();
         self.places.iter_mut().for_each(Vec::clear);
-        let [xs, ys, zs] = &mut self.places;
         for z in 0..all[2] {
             let (z, image_z) = fold(z, margin[2], bins[2]);
             for y in 0..all[1] {
@@ -173,13 +178,16 @@ impl Halo {
                     let starts = home[..count].iter();
                     self.starts
                         .extend(starts.map(|start| base + (start - first)));
-                    let [a, b, c] = wrapped.lattice.shift([image_x, image_y, image_z]);
+                    if first == last {
+                        continue;
+                    }
+                    let shift = wrapped.lattice.shift([image_x, image_y, image_z]);
+                    let piece = first as usize..last as usize;
                     self.atoms.extend(first..last);
-                    for atom in &self.order[first as usize..last as usize] {
-                        let r = &wrapped.places[*atom as usize];
-                        xs.push(r[0] + a);
-                        ys.push(r[1] + b);
-                        zs.push(r[2] + c);
+                    for ((places, inside), shift) in
+                        self.places.iter_mut().zip(&self.inside).zip(shift)
+                    {
+                        places.extend(inside[piece.clone()].iter().map(|x| x + shift));
                     }
                 }
                 if self.atoms.len() > MOST {
@@ -188,7 +196,7 @@ impl Halo {
             }
         }
         self.starts.push(self.atoms.len() as u32);
-        for places in [xs, ys, zs] {
+        for places in &mut self.places {
             places.extend([f64::INFINITY; LANES]);
         }
         Ok(())
