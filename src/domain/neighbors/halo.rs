@@ -157,49 +157,81 @@ impl Halo {
 
     /// Fills all bins from those of the cell.
     fn surround(&mut self, wrapped: &Wrapped, distance: f64) -> Result<(), NeighborError> {
-        let (bins, margin, all) = (self.bins, self.margin, self.all);
+        let (margin, all) = (self.margin, self.all);
         self.starts.clear();
         self.atoms.clear();
         self.places.iter_mut().for_each(Vec::clear);
-        for z in 0..all[2] {
-            let (z, image_z) = fold(z, margin[2], bins[2]);
-            for y in 0..all[1] {
-                let (y, image_y) = fold(y, margin[1], bins[1]);
-                let row = bins[0] * (y + bins[1] * z);
-                // Pieces of the row that lie in one image.
-                let mut next = 0;
-                while next < all[0] {
-                    let (x, image_x) = fold(next, margin[0], bins[0]);
-                    let count = (bins[0] - x).min(all[0] - next);
-                    next += count;
-                    let home = &self.home[row + x..=row + x + count];
-                    let (first, last) = (home[0], home[count]);
-                    let base = self.atoms.len() as u32;
-                    let starts = home[..count].iter();
-                    self.starts
-                        .extend(starts.map(|start| base + (start - first)));
-                    if first == last {
-                        continue;
+        let [mut y, mut z] = [Walk::new(self, 1), Walk::new(self, 2)];
+        for _ in 0..all[2] {
+            for _ in 0..all[1] {
+                // Nothing is near the cell beyond this along the row.
+                let reach = if self.orthogonal {
+                    let rest = distance * distance - y.gap * y.gap - z.gap * z.gap;
+                    if rest > 0.0 {
+                        (reach(rest.sqrt(), self.width[0]) as usize).min(margin[0])
+                    } else {
+                        usize::MAX
                     }
-                    let shift = wrapped.lattice.shift([image_x, image_y, image_z]);
-                    let piece = first as usize..last as usize;
-                    self.atoms.extend(first..last);
-                    for ((places, inside), shift) in
-                        self.places.iter_mut().zip(&self.inside).zip(shift)
-                    {
-                        places.extend(inside[piece.clone()].iter().map(|x| x + shift));
-                    }
+                } else {
+                    margin[0]
+                };
+                if reach == usize::MAX {
+                    self.leave_empty(all[0]);
+                } else {
+                    self.leave_empty(margin[0] - reach);
+                    self.surround_row(wrapped, reach, [&y, &z]);
+                    self.leave_empty(margin[0] - reach);
                 }
                 if self.atoms.len() > MOST {
                     return Err(super::cluster::too_many("images of atoms", distance));
                 }
+                y.step();
             }
+            y = Walk::new(self, 1);
+            z.step();
         }
-        self.starts.push(self.atoms.len() as u32);
+        self.leave_empty(1);
         for places in &mut self.places {
             places.extend([f64::INFINITY; LANES]);
         }
         Ok(())
+    }
+
+    /// So many bins without slots.
+    fn leave_empty(&mut self, bins: usize) {
+        let here = self.atoms.len() as u32;
+        self.starts.resize(self.starts.len() + bins, here);
+    }
+
+    /// Fills the bins of a row that are at most `reach` bins away from the cell.
+    fn surround_row(&mut self, wrapped: &Wrapped, reach: usize, [y, z]: [&Walk; 2]) {
+        let bins = self.bins[0];
+        let row = bins * (y.bin + self.bins[1] * z.bin);
+        let mut x = Walk::new(self, 0);
+        x.skip(self.margin[0] - reach);
+        let mut left = bins + 2 * reach;
+        // Pieces of the row that lie in one image.
+        while left > 0 {
+            let count = (bins - x.bin).min(left);
+            let home = &self.home[row + x.bin..=row + x.bin + count];
+            let (first, last) = (home[0], home[count]);
+            let base = self.atoms.len() as u32;
+            let starts = home[..count].iter();
+            self.starts
+                .extend(starts.map(|start| base + (start - first)));
+            if first < last {
+                let shift = wrapped.lattice.shift([x.image, y.image, z.image]);
+                let piece = first as usize..last as usize;
+                self.atoms.extend(first..last);
+                for ((places, inside), shift) in self.places.iter_mut().zip(&self.inside).zip(shift)
+                {
+                    places.extend(inside[piece.clone()].iter().map(|x| x + shift));
+                }
+            }
+            left -= count;
+            x.bin = 0;
+            x.image += 1;
+        }
     }
 
     /// Lists the rows of bins within `distance` (Å) of a bin, for [`for_each_bin`](Self::for_each_bin).
@@ -362,9 +394,56 @@ fn reach(distance: f64, width: f64) -> f64 {
     (distance / width + 1e-6).ceil()
 }
 
-/// The bin of the cell of which the bin `n` is an image, and of which image.
-fn fold(n: usize, margin: usize, bins: usize) -> (usize, i32) {
-    let n = n as isize - margin as isize;
-    let bins = bins as isize;
-    (n.rem_euclid(bins) as usize, n.div_euclid(bins) as i32)
+/// A walk over all bins of an axis: the bin of the cell of which the present one is an image, and which image.
+#[derive(Clone, Copy, Debug)]
+struct Walk {
+    bin: usize,
+    image: i32,
+    /// Å at least between the present bin and the cell.
+    gap: f64,
+    place: isize,
+    bins: usize,
+    width: f64,
+}
+
+impl Walk {
+    /// At the first bin.
+    fn new(halo: &Halo, axis: usize) -> Self {
+        let (bins, margin) = (halo.bins[axis], halo.margin[axis]);
+        let images = margin.div_ceil(bins);
+        let mut walk = Self {
+            bin: images * bins - margin,
+            image: -(images as i32),
+            gap: 0.0,
+            place: -(margin as isize),
+            bins,
+            width: halo.width[axis],
+        };
+        walk.measure();
+        walk
+    }
+
+    fn measure(&mut self) {
+        let outside = (-1 - self.place).max(self.place - self.bins as isize);
+        // Atoms that rounding put into the next bin are that much nearer.
+        self.gap = (outside as f64 - 1e-6).max(0.0) * self.width;
+    }
+
+    /// To the next bin.
+    fn step(&mut self) {
+        self.place += 1;
+        self.bin += 1;
+        if self.bin == self.bins {
+            self.bin = 0;
+            self.image += 1;
+        }
+        self.measure();
+    }
+
+    /// So many bins farther.
+    fn skip(&mut self, count: usize) {
+        self.bin += count;
+        self.image += (self.bin / self.bins) as i32;
+        self.bin %= self.bins;
+    }
 }
