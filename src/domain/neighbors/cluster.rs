@@ -127,10 +127,11 @@ impl Cluster {
         let distance = influence.max(cutoff) * MARGIN;
         self.wrapped.update(frame, distance)?;
         list_species(frame.species, &mut self.species);
-        let bins_for = if self.lists.is_empty() {
-            distance
-        } else {
-            cutoff * MARGIN
+        // Most particles are ghosts: where they have lists, bins are made for these.
+        let of_ghosts = self.lists.iter().find(|list| list.reach.of_ghosts);
+        let bins_for = match of_ghosts.or(self.lists.first()) {
+            Some(list) => list.reach.cutoff * MARGIN,
+            None => distance,
         };
         self.halo.lay(&self.wrapped, distance, bins_for)?;
         self.begin();
@@ -374,7 +375,7 @@ impl Cluster {
 
 /// Makes `found` large enough for the slots of `ranges` and one vector more; how many slots.
 fn make_room(found: &mut Vec<u32>, ranges: &[std::ops::Range<u32>]) -> usize {
-    let most: usize = ranges.iter().map(|range| range.len()).sum();
+    let most: usize = ranges.iter().map(ExactSizeIterator::len).sum();
     if found.len() < most + LANES {
         found.resize(2 * most + LANES, 0);
     }
