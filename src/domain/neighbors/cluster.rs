@@ -6,20 +6,18 @@
 //! ([`fold`](Cluster::fold)), and contributes `f ⊗ (r_j + S @ H)` to the virial, since a strain moves it as it moves the
 //! cell ([`virial`](Cluster::virial)).
 
-use super::lattice::Lattice;
-use super::{NeighborError, NeighborSearch, Pairs, Progress, Scratch};
-use crate::domain::cell::dot;
+use super::halo::{Halo, Which};
+use super::sphere::number;
+use super::wrap::{Wrapped, list_species};
+use super::{LANES, NeighborError};
 use crate::domain::elements::symbol;
 use crate::domain::frame::Frame;
-
-/// Two atoms nearer than this (Å) are at the same place.
-const SAME_PLACE: f64 = 1e-7;
 
 /// Lists reach this much farther than asked for: whether a pair at the cutoff counts is for the potential to say.
 const MARGIN: f64 = 1.0 + 1e-10;
 
-/// Pairs and particles that a cluster may have; more is an error rather than the end of the memory.
-const MOST: usize = 1 << 26;
+/// Neighbours that a list may have; more is an error rather than the end of the memory.
+const MOST: usize = 1 << 27;
 
 /// No such particle.
 const NONE: u32 = u32::MAX;
@@ -36,208 +34,238 @@ pub struct Reach {
 /// Particles and neighbour lists, in memory that is kept from frame to frame.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
-    search: NeighborSearch,
-    scratch: Scratch,
-    pairs: Box<Pairs>,
-    positions: Vec<[f64; 3]>,
-    /// Of each particle: sorted atom and image of the reduced cell.
-    origins: Vec<(u32, [i32; 3])>,
-    table: Table,
-    half: Vec<Half>,
+    wrapped: Wrapped,
+    halo: Halo,
+    species: Vec<u8>,
+    particles: Particles,
     lists: Vec<List>,
-    offsets: Vec<u32>,
+    /// For each list asked for: one that was made, and whether ghosts have it.
+    asked: Vec<(usize, bool)>,
+    found: Vec<u32>,
 }
 
-/// Two neighbours: atom `i` sees the particle `right`, and what that is an image of sees the particle `left`.
-#[derive(Clone, Copy, Debug)]
-struct Half {
-    i: u32,
-    right: u32,
-    j: u32,
-    left: u32,
-    /// Å².
-    r2: f64,
-}
-
-/// Full lists one after the other.
+/// The particles that there are so far, and which slots of the halo they are.
 #[derive(Clone, Debug, Default)]
+struct Particles {
+    positions: Vec<[f64; 3]>,
+    /// Index in the frame.
+    origins: Vec<u32>,
+    /// The particle of each slot, or [`NONE`].
+    of_slots: Vec<u32>,
+}
+
+/// Full lists, and where in them that of each particle is.
+#[derive(Clone, Debug)]
 struct List {
-    starts: Vec<u32>,
+    reach: Reach,
+    spans: Vec<[u32; 2]>,
     neighbors: Vec<i32>,
+    /// Of the neighbours, those in use.
+    len: usize,
 }
 
-/// Which particle an image of an atom is.
-#[derive(Clone, Debug, Default)]
-struct Table {
-    /// Images beyond this are none.
-    reach: [i32; 3],
-    width: [usize; 3],
-    particles: Vec<u32>,
-}
-
-impl Table {
-    /// Empty, for the images that atoms of the reduced cell can have within `distance`.
-    fn prepare(
-        &mut self,
-        lattice: &Lattice,
-        distance: f64,
-        atoms: usize,
-    ) -> Result<(), NeighborError> {
-        for k in 0..3 {
-            // Wrapped atoms are less than a cell apart.
-            let far = (distance / lattice.heights[k] + 1e-6).ceil();
-            self.reach[k] = if lattice.periodic[k] { far as i32 } else { 0 };
-            self.width[k] = 2 * self.reach[k] as usize + 1;
-        }
-        let size = self.width.iter().product::<usize>().saturating_mul(atoms);
-        if size > 16 * MOST {
-            return Err(too_many("images of atoms", distance));
-        }
-        self.particles.clear();
-        self.particles.resize(size, NONE);
-        Ok(())
-    }
-
-    /// The place of an image; `None` where it cannot be within reach.
-    fn place(&self, atom: u32, image: [i32; 3]) -> Option<usize> {
-        let mut place = atom as usize;
-        for k in 0..3 {
-            if image[k].abs() > self.reach[k] {
-                return None;
-            }
-            place = place * self.width[k] + (image[k] + self.reach[k]) as usize;
-        }
-        Some(place)
-    }
-
-    /// The particle, if there is one.
-    fn find(&self, atom: u32, image: [i32; 3]) -> Option<u32> {
-        if image == [0; 3] {
-            return Some(atom);
-        }
-        let found = *self.particles.get(self.place(atom, image)?)?;
-        (found != NONE).then_some(found)
-    }
-}
-
-fn too_many(what: &str, distance: f64) -> NeighborError {
+pub(super) fn too_many(what: &str, distance: f64) -> NeighborError {
     NeighborError(format!(
         "a distance of {distance} Å gives too many {what}: check the unit of positions and cell"
     ))
+}
+
+impl Particles {
+    /// The particle of a slot, which becomes one if it is none.
+    fn take(&mut self, halo: &Halo, slot: u32) -> u32 {
+        let particle = &mut self.of_slots[slot as usize];
+        if *particle == NONE {
+            *particle = self.positions.len() as u32;
+            self.positions.push(halo.place(slot));
+            self.origins.push(halo.order()[halo.atom(slot) as usize]);
+        }
+        *particle
+    }
+}
+
+impl List {
+    /// Begins the list of one more particle that has `most` neighbours at most: where.
+    fn begin(&mut self, most: usize) -> usize {
+        if self.neighbors.len() < self.len + most {
+            self.neighbors.resize(2 * (self.len + most), 0);
+        }
+        self.len
+    }
+
+    /// Says that the list of `particle` ends.
+    fn end(&mut self, particle: u32, len: usize) -> Result<(), NeighborError> {
+        if len > MOST {
+            return Err(too_many("pairs of atoms", self.reach.cutoff));
+        }
+        let particle = particle as usize;
+        if self.spans.len() <= particle {
+            self.spans.resize(particle + 1, [0; 2]);
+        }
+        self.spans[particle] = [self.len as u32, len as u32];
+        self.len = len;
+        Ok(())
+    }
 }
 
 impl Cluster {
     /// Particles and lists of `frame`: all images within `influence` (Å) of an atom or within the largest cutoff, and
     /// one list for each of `reaches`.
     ///
-    /// Fails as [`NeighborSearch::update`] does, when two atoms are at the same place, and when there are too many pairs.
+    /// Fails when the cell has a [`defect`](crate::domain::cell::Cell::defect), when a position is not finite, when two
+    /// atoms are at the same place, and when there are too many pairs.
     pub fn update(
         &mut self,
         frame: &Frame<'_>,
         influence: f64,
         reaches: &[Reach],
     ) -> Result<(), NeighborError> {
-        let largest = reaches.iter().fold(influence, |r, list| r.max(list.cutoff));
-        self.search.update(frame, largest * MARGIN)?;
-        self.begin(largest * MARGIN)?;
-        self.find_pairs(frame)?;
-        self.lists.resize_with(reaches.len(), List::default);
-        for (n, reach) in reaches.iter().enumerate() {
-            self.fill(n, reach);
+        self.choose_lists(reaches);
+        let cutoff = self
+            .lists
+            .iter()
+            .fold(0.0_f64, |r, list| r.max(list.reach.cutoff));
+        let distance = influence.max(cutoff) * MARGIN;
+        self.wrapped.update(frame, distance)?;
+        list_species(frame.species, &mut self.species);
+        // Most particles are ghosts: where they have lists, bins are made for these.
+        let of_ghosts = self.lists.iter().find(|list| list.reach.of_ghosts);
+        let bins_for = match of_ghosts.or(self.lists.first()) {
+            Some(list) => list.reach.cutoff * MARGIN,
+            None => distance,
+        };
+        self.halo.lay(&self.wrapped, distance, bins_for)?;
+        self.begin();
+        // A list that reaches as far as images are wanted finds them on the way.
+        if influence > cutoff {
+            self.find_images(distance);
+        }
+        for n in 0..self.lists.len() {
+            self.fill(n, frame)?;
         }
         Ok(())
     }
 
-    /// Particles are the atoms.
-    fn begin(&mut self, distance: f64) -> Result<(), NeighborError> {
-        let places = self.search.places();
-        self.positions.clear();
-        self.positions
-            .extend(places.iter().map(|r| [r[0], r[1], r[2]]));
-        self.origins.clear();
-        self.origins
-            .extend((0..places.len() as u32).map(|atom| (atom, [0; 3])));
-        self.half.clear();
-        self.table
-            .prepare(self.search.lattice(), distance, places.len())
+    /// One list for each cutoff, the longest ones first.
+    fn choose_lists(&mut self, reaches: &[Reach]) {
+        if self.asked.len() == reaches.len()
+            && reaches
+                .iter()
+                .zip(&self.asked)
+                .all(|(reach, (list, of_ghosts))| {
+                    self.lists[*list].reach.cutoff == reach.cutoff && *of_ghosts == reach.of_ghosts
+                })
+        {
+            return;
+        }
+        self.lists.clear();
+        for reach in reaches {
+            let same = |list: &&mut List| list.reach.cutoff == reach.cutoff;
+            if let Some(list) = self.lists.iter_mut().find(same) {
+                list.reach.of_ghosts |= reach.of_ghosts;
+            } else {
+                self.lists.push(List {
+                    reach: *reach,
+                    spans: Vec::new(),
+                    neighbors: Vec::new(),
+                    len: 0,
+                });
+            }
+        }
+        self.lists
+            .sort_by(|a, b| b.reach.cutoff.total_cmp(&a.reach.cutoff));
+        let place = |reach: &Reach| {
+            let mut lists = self.lists.iter();
+            lists.position(|list| list.reach.cutoff == reach.cutoff)
+        };
+        self.asked.clear();
+        self.asked.extend(
+            reaches
+                .iter()
+                .map(|reach| (place(reach).unwrap_or_default(), reach.of_ghosts)),
+        );
     }
 
-    /// Lists the pairs, and makes a ghost of every image among them.
-    fn find_pairs(&mut self, frame: &Frame<'_>) -> Result<(), NeighborError> {
+    /// Particles are the atoms.
+    fn begin(&mut self) {
         let Self {
-            search,
-            scratch,
-            pairs,
-            positions,
-            origins,
-            table,
-            half,
+            wrapped,
+            halo,
+            particles,
             ..
         } = self;
-        let lattice = search.lattice();
-        let places = search.places();
-        let limit = search.cutoff() * search.cutoff();
-        let open = lattice.periodic == [false; 3];
-        // Every lattice vector is longer than half the smallest height.
-        let height = lattice.heights.iter().fold(f64::INFINITY, |l, h| l.min(*h));
-        let nothing = 0.25 * height * height;
-        let mut coincident: Option<(u32, u32)> = None;
-        let mut failed = None;
-        let mut ghost = |atom: u32, image: [i32; 3]| -> Option<u32> {
-            let place = table.place(atom, image)?;
-            let particle = &mut table.particles[place];
-            if *particle == NONE {
-                *particle = positions.len() as u32;
-                let (r, shift) = (places[atom as usize], lattice.shift(image));
-                positions.push([0, 1, 2].map(|d| r[d] + shift[d]));
-                origins.push((atom, image));
+        let order = halo.order();
+        particles.positions.clear();
+        particles.origins.clear();
+        particles.origins.extend_from_slice(order);
+        particles.positions.extend(order.iter().map(|atom| {
+            let [x, y, z, _] = wrapped.places[*atom as usize];
+            [x, y, z]
+        }));
+        particles.of_slots.clear();
+        particles.of_slots.resize(halo.len(), NONE);
+        halo.for_each_atom(|slot, atom| particles.of_slots[slot as usize] = atom);
+    }
+
+    /// Makes a particle of every image within `distance` of an atom.
+    fn find_images(&mut self, distance: f64) {
+        let Self {
+            halo,
+            particles,
+            found,
+            ..
+        } = self;
+        halo.look_around(distance);
+        halo.for_each_bin(Which::AtomsAtTheEdge, |halo, slots, ranges| {
+            make_room(found, ranges);
+            for slot in slots {
+                let (count, _) = halo.sieve(ranges, halo.place(slot), distance * distance, found);
+                for near in &found[..count] {
+                    particles.take(halo, *near);
+                }
             }
-            Some(*particle)
-        };
-        search.for_each_center(scratch, |center| {
-            let mut progress = Progress::new(&center);
-            while failed.is_none() && search.next_pairs(&center, &mut progress, pairs) {
-                let (rows, second, [x, y, z]) = pairs.parts();
-                for row in rows {
-                    let i = row.first;
-                    let from = places[i as usize];
-                    for n in row.start as usize..row.end as usize {
-                        let (j, r) = (second[n], [x[n], y[n], z[n]]);
-                        let r2 = dot(r, r);
-                        if r2 >= limit {
-                            continue;
-                        }
-                        let (mut right, mut left) = (j, i);
-                        if !open {
-                            let to = places[j as usize];
-                            let shift = [0, 1, 2].map(|d| r[d] - (to[d] - from[d]));
-                            if dot(shift, shift) > nothing {
-                                let image = whole(lattice, shift);
-                                let both = ghost(j, image).zip(ghost(i, image.map(|s| -s)));
-                                let Some(both) = both else {
-                                    failed = Some(too_many("images of the cell", search.cutoff()));
-                                    return;
-                                };
-                                (right, left) = both;
-                            }
-                        }
-                        if r2 < SAME_PLACE * SAME_PLACE {
-                            let order = search.order();
-                            let (a, b) = (order[i as usize], order[j as usize]);
-                            let pair = (a.min(b), a.max(b));
-                            coincident = Some(coincident.map_or(pair, |found| found.min(pair)));
-                        }
-                        half.push(Half {
-                            i,
-                            right,
-                            j,
-                            left,
-                            r2,
-                        });
+        });
+    }
+
+    /// Fills list `n`: first those of atoms, which makes particles of the images in it, then, if wanted, those of ghosts.
+    fn fill(&mut self, n: usize, frame: &Frame<'_>) -> Result<(), NeighborError> {
+        let Self {
+            halo,
+            particles,
+            lists,
+            found,
+            ..
+        } = self;
+        let list = &mut lists[n];
+        let reach = list.reach.cutoff * MARGIN;
+        let limit = reach * reach;
+        list.len = 0;
+        list.spans.clear();
+        halo.look_around(reach);
+        let mut coincident: Option<(u32, u32)> = None;
+        let mut outcome = Ok(());
+        halo.for_each_bin(Which::Atoms, |halo, slots, ranges| {
+            if outcome.is_err() {
+                return;
+            }
+            let most = make_room(found, ranges);
+            for slot in slots {
+                let at = halo.place(slot);
+                let (count, here) = halo.sieve(ranges, at, limit, found);
+                if here > 1
+                    && let Some(pair) = halo.coincident(ranges, at)
+                {
+                    coincident = Some(coincident.map_or(pair, |found| found.min(pair)));
+                }
+                let start = list.begin(most);
+                let neighbors = &mut list.neighbors[start..start + count];
+                let near = &found[..count];
+                if number(near, &particles.of_slots, neighbors) == NONE {
+                    for (near, neighbor) in near.iter().zip(neighbors) {
+                        *neighbor = particles.take(halo, *near) as i32;
                     }
                 }
-                if half.len() > MOST {
-                    failed = Some(too_many("pairs of atoms", search.cutoff()));
+                if outcome.is_ok() {
+                    outcome = list.end(particles.of_slots[slot as usize], start + count);
                 }
             }
         });
@@ -249,89 +277,75 @@ impl Cluster {
                 name(j)
             )));
         }
-        failed.map_or(Ok(()), Err)
-    }
-
-    /// Fills list `n` from the pairs: first those of atoms, then, if wanted, those of ghosts.
-    fn fill(&mut self, n: usize, reach: &Reach) {
-        let atoms = self.search.len();
-        let limit = (reach.cutoff * MARGIN).powi(2);
-        let list = &mut self.lists[n];
-        let near = || self.half.iter().filter(|pair| pair.r2 < limit);
-        list.starts.clear();
-        list.starts.resize(atoms + 1, 0);
-        for pair in near() {
-            list.starts[pair.i as usize + 1] += 1;
-            list.starts[pair.j as usize + 1] += 1;
+        if !list.reach.of_ghosts {
+            return outcome;
         }
-        for atom in 0..atoms {
-            list.starts[atom + 1] += list.starts[atom];
-        }
-        let total = list.starts[atoms] as usize;
-        list.neighbors.resize(total, 0);
-        self.offsets.clear();
-        self.offsets.extend_from_slice(&list.starts[..atoms]);
-        for pair in near() {
-            for (atom, neighbor) in [(pair.i, pair.right), (pair.j, pair.left)] {
-                let at = &mut self.offsets[atom as usize];
-                list.neighbors[*at as usize] = neighbor as i32;
-                *at += 1;
+        list.spans.resize(particles.positions.len(), [0; 2]);
+        halo.for_each_bin(Which::Images, |halo, slots, ranges| {
+            if outcome.is_err() {
+                return;
             }
-        }
-        if !reach.of_ghosts {
-            return;
-        }
-        for (atom, image) in &self.origins[atoms..] {
-            // What its atom sees, moved along.
-            let seen =
-                list.starts[*atom as usize] as usize..list.starts[*atom as usize + 1] as usize;
-            for at in seen {
-                let (other, moved) = self.origins[list.neighbors[at] as usize];
-                let moved = [0, 1, 2].map(|k| moved[k] + image[k]);
-                if let Some(particle) = self.table.find(other, moved) {
-                    list.neighbors.push(particle as i32);
+            let most = make_room(found, ranges);
+            for slot in slots {
+                let own = particles.of_slots[slot as usize];
+                if own == NONE {
+                    continue;
+                }
+                let (count, _) = halo.sieve(ranges, halo.place(slot), limit, found);
+                let start = list.begin(most);
+                let neighbors = &mut list.neighbors[start..start + most];
+                let mut len = 0;
+                for near in &found[..count] {
+                    let particle = particles.of_slots[*near as usize];
+                    neighbors[len] = particle as i32;
+                    len += usize::from(particle != NONE);
+                }
+                if outcome.is_ok() {
+                    outcome = list.end(own, start + len);
                 }
             }
-            list.starts.push(list.neighbors.len() as u32);
-        }
+        });
+        outcome
     }
 
     /// Number of particles.
     pub fn len(&self) -> usize {
-        self.positions.len()
+        self.particles.positions.len()
     }
 
     /// True for a frame without atoms.
     pub fn is_empty(&self) -> bool {
-        self.positions.is_empty()
+        self.particles.positions.is_empty()
     }
 
     /// Number of particles that are atoms: the first ones.
     pub fn atoms(&self) -> usize {
-        self.search.len()
+        self.halo.order().len()
     }
 
     /// Distinct species of the frame (atomic numbers), ascending.
     pub fn species(&self) -> &[u8] {
-        self.search.species()
+        &self.species
     }
 
     /// Positions of the particles (Å).
     pub fn positions(&self) -> &[[f64; 3]] {
-        &self.positions
+        &self.particles.positions
     }
 
     /// Index in the frame of the atom that each particle is or is an image of.
     pub fn origins(&self) -> impl Iterator<Item = usize> + '_ {
-        let order = self.search.order();
-        let origins = self.origins.iter();
-        origins.map(|(atom, _)| order[*atom as usize] as usize)
+        self.particles.origins.iter().map(|atom| *atom as usize)
     }
 
     /// The neighbours of a particle in list `list`, each of them once; `None` where it has no such list.
     pub fn neighbors(&self, list: usize, particle: usize) -> Option<&[i32]> {
-        let list = self.lists.get(list)?;
-        let (start, end) = (list.starts.get(particle)?, list.starts.get(particle + 1)?);
+        let (made, of_ghosts) = self.asked.get(list)?;
+        if !of_ghosts && particle >= self.atoms() {
+            return None;
+        }
+        let list = self.lists.get(*made)?;
+        let [start, end] = list.spans.get(particle)?;
         list.neighbors.get(*start as usize..*end as usize)
     }
 
@@ -347,7 +361,7 @@ impl Cluster {
     /// `Σ f ⊗ r` over all particles, symmetric: minus the derivative of the energy by strain.
     pub fn virial(&self, on_particles: &[[f64; 3]]) -> [[f64; 3]; 3] {
         let mut sum = [[0.0; 3]; 3];
-        for (r, f) in self.positions.iter().zip(on_particles) {
+        for (r, f) in self.particles.positions.iter().zip(on_particles) {
             for a in 0..3 {
                 for b in 0..3 {
                     sum[a][b] += f[a] * r[b];
@@ -359,13 +373,11 @@ impl Cluster {
     }
 }
 
-/// The lattice vector `shift` (Å) in units of the reduced cell.
-fn whole(lattice: &Lattice, shift: [f64; 3]) -> [i32; 3] {
-    [0, 1, 2].map(|k| {
-        if lattice.periodic[k] {
-            dot(lattice.reciprocal[k], shift).round_ties_even() as i32
-        } else {
-            0
-        }
-    })
+/// Makes `found` large enough for the slots of `ranges` and one vector more; how many slots.
+fn make_room(found: &mut Vec<u32>, ranges: &[std::ops::Range<u32>]) -> usize {
+    let most: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+    if found.len() < most + LANES {
+        found.resize(2 * most + LANES, 0);
+    }
+    most
 }

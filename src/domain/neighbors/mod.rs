@@ -23,18 +23,24 @@
 //!    pairs that may be within the cutoff, with their exact vectors, as [`Pairs`] of a few atoms, one array per
 //!    component: what a vectorised inner loop wants. Potentials that rather want a list take a [`PairList`].
 //!
+//! Potentials that know no cells want full lists of atoms and images: a [`Cluster`], which lays images around the wrapped
+//! atoms, both in linked cells (`halo.rs`), and takes from these what lies in a sphere around each (`sphere.rs`).
+//!
 //! All buffers are kept from frame to frame. Order of pairs, and so of every sum over them, depends on the
 //! frame alone.
 
 mod cluster;
 mod grid;
+mod halo;
 mod lattice;
 mod list;
 mod rough;
 mod search;
 mod sieve;
+mod sphere;
 #[cfg(test)]
 mod tests;
+mod wrap;
 
 use std::fmt;
 use std::ops::Range;

@@ -3,12 +3,10 @@
 use super::grid::Grid;
 use super::lattice::Lattice;
 use super::rough::Rough;
-use super::{Candidates, Center, Image, MAX_IMAGES, NeighborError, Scratch};
-use crate::domain::cell::{Cell, dot};
+use super::wrap::{Wrapped, list_species};
+use super::{Candidates, Center, Image, NeighborError, Scratch};
+use crate::domain::cell::Cell;
 use crate::domain::frame::Frame;
-
-/// Atoms this many cells away from the cell have no decimals left to compute with.
-const FAR_AWAY: f64 = 1e9;
 
 /// How candidates of the present frame are found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,7 +20,6 @@ enum Scheme {
 /// Finds candidate pairs, frame after frame, in memory that is kept.
 #[derive(Clone, Debug)]
 pub struct NeighborSearch {
-    lattice: Lattice,
     scheme: Scheme,
     cutoff: f64,
     /// Distinct species, ascending.
@@ -36,30 +33,15 @@ pub struct NeighborSearch {
     moved: Vec<[i32; 3]>,
     places: Vec<[f64; 4]>,
     rough: Rough,
-    /// In the frame's order: fraction of the cell (0..=1; Å where open), wrapped position, species and bin.
-    fractions: Vec<[f64; 3]>,
-    wrapped: Vec<[f64; 4]>,
-    moves: Vec<[i32; 3]>,
+    /// In the frame's order: wrapped atoms, species and bin.
+    atoms: Wrapped,
     keys: Vec<u32>,
-}
-
-/// The whole number at or below `u`, for numbers up to [`FAR_AWAY`]: not a call of the C library.
-fn floor(u: f64) -> f64 {
-    const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
-    let nearest = u + ROUND - ROUND;
-    if nearest > u { nearest - 1.0 } else { nearest }
 }
 
 impl Default for NeighborSearch {
     fn default() -> Self {
         Self {
-            lattice: Lattice {
-                vectors: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-                reciprocal: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-                periodic: [false; 3],
-                heights: [1.0; 3],
-                transform: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-            },
+            atoms: Wrapped::default(),
             scheme: Scheme::AllPairs,
             cutoff: 0.0,
             species: Vec::new(),
@@ -70,9 +52,6 @@ impl Default for NeighborSearch {
             moved: Vec::new(),
             places: Vec::new(),
             rough: Rough::default(),
-            fractions: Vec::new(),
-            wrapped: Vec::new(),
-            moves: Vec::new(),
             keys: Vec::new(),
         }
     }
@@ -82,96 +61,18 @@ impl NeighborSearch {
     /// Prepares the pairs of `frame` closer than `cutoff` (Å, positive).
     ///
     /// Fails when the cell has a [`Cell::defect`], a position is not finite or absurdly far from a periodic
-    /// cell, or the cutoff reaches over more than [`MAX_IMAGES`] images.
+    /// cell, or the cutoff reaches over more than [`MAX_IMAGES`](super::MAX_IMAGES) images.
     pub fn update(&mut self, frame: &Frame<'_>, cutoff: f64) -> Result<(), NeighborError> {
-        self.lattice = Lattice::new(&frame.cell)?;
         self.cutoff = cutoff;
-        self.check_images(&frame.cell)?;
-        self.list_species(frame.species);
-        let extent = self.place(frame)?;
-        self.choose_scheme(extent, frame.len());
-        self.sort(frame, extent);
+        self.atoms.update(frame, cutoff)?;
+        list_species(frame.species, &mut self.species);
+        self.choose_scheme(frame.len());
+        self.sort(frame);
         Ok(())
     }
 
-    fn list_species(&mut self, species: &[u8]) {
-        let mut present = [false; 256];
-        for z in species {
-            present[usize::from(*z)] = true;
-        }
-        self.species.clear();
-        self.species
-            .extend((0..=u8::MAX).filter(|z| present[usize::from(*z)]));
-    }
-
-    fn check_images(&self, cell: &Cell) -> Result<(), NeighborError> {
-        let images: f64 = (0..3)
-            .filter(|&k| self.lattice.periodic[k])
-            .map(|k| 2.0 * (self.cutoff / self.lattice.heights[k]).ceil() + 1.0)
-            .product();
-        if images <= MAX_IMAGES {
-            return Ok(());
-        }
-        let [a, b, c] = cell.vectors.map(crate::domain::cell::norm);
-        Err(NeighborError(format!(
-            "a cutoff of {} Å reaches over {images:.0} images of the cell ({a:.3} x {b:.3} x {c:.3} Å), more \
-             than {MAX_IMAGES:.0}: check the cell's unit or take a smaller cutoff",
-            self.cutoff
-        )))
-    }
-
-    /// Wraps atoms into the reduced cell. Returns its extent along each axis (Å): height or spread of atoms.
-    fn place(&mut self, frame: &Frame<'_>) -> Result<[f64; 3], NeighborError> {
-        let lattice = &self.lattice;
-        self.fractions.clear();
-        self.wrapped.clear();
-        self.moves.clear();
-        let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
-        for (atom, r) in frame.positions.iter().enumerate() {
-            let mut fraction = [0.0; 3];
-            let mut cells = [0.0; 3];
-            for k in 0..3 {
-                let u = dot(lattice.reciprocal[k], *r);
-                if lattice.periodic[k] {
-                    cells[k] = floor(u);
-                    fraction[k] = u - cells[k];
-                } else {
-                    fraction[k] = u;
-                    low[k] = low[k].min(u);
-                    high[k] = high[k].max(u);
-                }
-                if !(u.is_finite() && cells[k].abs() <= FAR_AWAY) {
-                    return Err(NeighborError(format!(
-                        "atom {atom} at [{} {} {}] is not within {FAR_AWAY:e} cells of the cell",
-                        r[0], r[1], r[2]
-                    )));
-                }
-            }
-            let move_by = cells.map(|s| s as i32);
-            let mut wrapped = [r[0], r[1], r[2], 0.0];
-            if move_by != [0; 3] {
-                let shift = lattice.shift(move_by);
-                for d in 0..3 {
-                    wrapped[d] -= shift[d];
-                }
-            }
-            self.fractions.push(fraction);
-            self.wrapped.push(wrapped);
-            self.moves.push(move_by);
-        }
-        let mut extent = lattice.heights;
-        for k in (0..3).filter(|&k| !lattice.periodic[k]) {
-            // Never zero, so that it can be divided by.
-            extent[k] = (high[k] - low[k]).clamp(1.0, f64::MAX);
-            for fraction in &mut self.fractions {
-                fraction[k] -= low[k];
-            }
-        }
-        Ok(extent)
-    }
-
-    fn choose_scheme(&mut self, extent: [f64; 3], atoms: usize) {
-        let lattice = &self.lattice;
+    fn choose_scheme(&mut self, atoms: usize) {
+        let (lattice, extent) = (&self.atoms.lattice, self.atoms.extent);
         let most_bins = (8 * atoms / self.species.len().max(1)).max(512);
         let mut best = f64::INFINITY;
         for divisor in [1.0, 2.0, 3.0] {
@@ -201,7 +102,7 @@ impl NeighborSearch {
     }
 
     /// Counting sort by species, then bin; stable, so that the order depends on the frame alone.
-    fn sort(&mut self, frame: &Frame<'_>, extent: [f64; 3]) {
+    fn sort(&mut self, frame: &Frame<'_>) {
         let mut rank = [0; 256];
         for (at, z) in self.species.iter().enumerate() {
             rank[usize::from(*z)] = at;
@@ -211,14 +112,8 @@ impl NeighborSearch {
         self.starts.clear();
         self.starts.resize(self.species.len() * bins + 1, 0);
         self.keys.clear();
-        let scale = [0, 1, 2].map(|k| {
-            if self.lattice.periodic[k] {
-                1.0
-            } else {
-                1.0 / extent[k]
-            }
-        });
-        for (z, fraction) in frame.species.iter().zip(&self.fractions) {
+        let scale = self.atoms.scale();
+        for (z, fraction) in frame.species.iter().zip(&self.atoms.fractions) {
             let bin = self.grid.bin([0, 1, 2].map(|k| fraction[k] * scale[k]));
             let key = rank[usize::from(*z)] * bins + bin;
             self.keys.push(key as u32);
@@ -236,23 +131,26 @@ impl NeighborSearch {
             let at = self.starts[*key as usize] as usize;
             self.starts[*key as usize] += 1;
             self.order[at] = atom as u32;
-            self.moved[at] = self.moves[atom];
-            self.places[at] = self.wrapped[atom];
+            self.moved[at] = self.atoms.moves[atom];
+            self.places[at] = self.atoms.places[atom];
         }
         // Filling moved every start to the next one.
         self.starts.rotate_right(1);
         self.starts[0] = 0;
         let last = self.starts.len() - 1;
         self.starts[last] = atoms as u32;
-        match (self.scheme, self.lattice.periodic) {
+        match (self.scheme, self.atoms.lattice.periodic) {
             (Scheme::AllPairs, [false, false, false]) | (Scheme::Grid, _) => {
                 self.rough
-                    .set_fixed(&self.places, &self.lattice, self.cutoff);
+                    .set_fixed(&self.places, &self.atoms.lattice, self.cutoff);
             }
             (Scheme::AllPairs, _) => {
-                let sorted = self.order.iter().map(|atom| self.fractions[*atom as usize]);
+                let sorted = self
+                    .order
+                    .iter()
+                    .map(|atom| self.atoms.fractions[*atom as usize]);
                 self.rough
-                    .set_nearest(sorted, extent, &self.lattice, self.cutoff);
+                    .set_nearest(sorted, self.atoms.extent, &self.atoms.lattice, self.cutoff);
             }
         }
     }
@@ -279,15 +177,15 @@ impl NeighborSearch {
 
     /// The reduced cell.
     pub(super) fn lattice(&self) -> &Lattice {
-        &self.lattice
+        &self.atoms.lattice
     }
 
     /// The reduced cell: the shortest vectors of the lattice, completed by unit vectors where open. Wrapped positions
     /// are those in it.
     pub fn cell(&self) -> Cell {
         Cell {
-            vectors: self.lattice.vectors,
-            periodic: self.lattice.periodic,
+            vectors: self.atoms.lattice.vectors,
+            periodic: self.atoms.lattice.periodic,
         }
     }
 
@@ -311,14 +209,14 @@ impl NeighborSearch {
         let total = [0, 1, 2].map(|k| {
             i64::from(image[k]) - i64::from(self.moved[j][k]) + i64::from(self.moved[i][k])
         });
-        self.lattice.given_image(total)
+        self.atoms.lattice.given_image(total)
     }
 
     /// Visits all candidates, in an order that depends on the frame alone; `scratch` is overwritten.
     pub fn for_each_center(&self, scratch: &mut Scratch, mut visit: impl FnMut(Center<'_>)) {
         let species = self.species.len();
         if self.scheme == Scheme::Grid {
-            let (lattice, starts) = (&self.lattice, &self.starts);
+            let (lattice, starts) = (&self.atoms.lattice, &self.starts);
             return self.grid.for_each_center(
                 lattice,
                 starts,
@@ -328,7 +226,7 @@ impl NeighborSearch {
                 visit,
             );
         }
-        let image = if self.lattice.periodic == [false; 3] {
+        let image = if self.atoms.lattice.periodic == [false; 3] {
             Image::Fixed {
                 image: [0; 3],
                 shift: [0.0; 3],

@@ -139,7 +139,7 @@ impl Progress {
 }
 
 /// For every byte the positions of its ones, and how many there are.
-static ONES: [([u8; 8], u8); 256] = ones();
+pub(super) static ONES: [([u8; 8], u8); 256] = ones();
 
 const fn ones() -> [([u8; 8], u8); 256] {
     let mut table = [([0; 8], 0); 256];

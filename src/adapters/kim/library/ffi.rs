@@ -8,8 +8,8 @@
 //! - The library keeps a log, a list of collections and loaded models in variables of the process: everything but
 //!   evaluating is done under one lock. Logs are silent while several threads evaluate; what went wrong is learnt by
 //!   doing it once more, under the lock, with a log that listens.
-//! - A model belongs to one value that destroys it once and stays on its thread. Arrays are handed over for the time of
-//!   one call; their lengths are checked before.
+//! - A model belongs to one value that destroys it once and stays on its thread. It keeps the addresses of its arrays, but
+//!   looks at them only while it evaluates; addresses and lengths are checked before.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

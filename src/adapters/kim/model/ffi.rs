@@ -1,5 +1,6 @@
 //! One model: what it wants, and its evaluation.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr::{null, null_mut};
 
@@ -23,6 +24,16 @@ pub struct Model {
     handle: Handle,
     arguments: Handle,
     names: Arguments,
+    numbers: Box<Numbers>,
+    /// Where it was told last that its arguments are: particles, codes, contributing, coordinates, energy, forces, lists.
+    told: [usize; 7],
+}
+
+/// Of an evaluation: single numbers, at places of their own.
+#[derive(Default)]
+struct Numbers {
+    particles: Cell<c_int>,
+    energy: Cell<f64>,
 }
 
 /// The arguments of an evaluation, as the library calls them.
@@ -107,6 +118,8 @@ impl Model {
             handle: model,
             arguments,
             names,
+            numbers: Box::default(),
+            told: [0; 7],
         })
     }
 
@@ -216,36 +229,13 @@ impl Model {
         else {
             return Err("lengths of the arrays differ".into());
         };
-        let (api, names, arguments) = (self.api, &self.names, self.arguments);
-        let mut energy = 0.0;
-        let data = std::ptr::from_ref(cluster).cast_mut().cast::<c_void>();
-        // SAFETY: live arguments, of this thread alone. All arrays have as many rows as there are particles (checked above)
-        // and outlive the evaluation below; the library looks at them in no other call. `neighbors_of` is of the type of
-        // that callback, and reads `data` as the cluster that it is.
-        let unset = unsafe {
-            let callback = std::mem::transmute::<GetNeighbors, Function>(neighbors_of);
-            (api.set_integer)(arguments, names.particles, &raw const particles)
-                | (api.set_integer)(arguments, names.codes, codes.as_ptr())
-                | (api.set_integer)(arguments, names.contributing, contributing.as_ptr())
-                | (api.set_double)(
-                    arguments,
-                    names.coordinates,
-                    coordinates.as_flattened().as_ptr(),
-                )
-                | (api.set_double)(arguments, names.energy, &raw mut energy)
-                | (api.set_double)(
-                    arguments,
-                    names.forces,
-                    forces.as_flattened_mut().as_mut_ptr(),
-                )
-                | (api.set_callback)(arguments, names.neighbors, names.c, callback, data)
-        };
-        if unset != 0 {
-            return Err("it does not take its arguments".into());
-        }
+        self.numbers.particles.set(particles);
+        self.numbers.energy.set(0.0);
+        self.tell(cluster, coordinates, codes, contributing, forces)?;
+        let (api, arguments) = (self.api, self.arguments);
         // SAFETY: a live model with all arguments set, of this thread alone.
         if unsafe { (api.compute)(self.handle, arguments) } == 0 {
-            return Ok(energy);
+            return Ok(self.numbers.energy.get());
         }
         // Once more, to hear why.
         let _guard = lock(&LIBRARY);
@@ -260,6 +250,58 @@ impl Model {
             (api.pop_model_verbosity)(self.handle);
         }
         Err(said("it cannot evaluate the frame"))
+    }
+
+    /// Says where the arguments are, if they are not where they were: the library composes a text for its log each time.
+    /// All are as long as there are particles.
+    fn tell(
+        &mut self,
+        cluster: &Cluster,
+        coordinates: &[[f64; 3]],
+        codes: &[c_int],
+        contributing: &[c_int],
+        forces: &mut [[f64; 3]],
+    ) -> Result<(), String> {
+        let (api, names, arguments) = (self.api, &self.names, self.arguments);
+        let (particles, energy) = (
+            self.numbers.particles.as_ptr(),
+            self.numbers.energy.as_ptr(),
+        );
+        let coordinates = coordinates.as_flattened().as_ptr();
+        let forces = forces.as_flattened_mut().as_mut_ptr();
+        let data = std::ptr::from_ref(cluster).cast_mut().cast::<c_void>();
+        // Exposed each time: what the library keeps are addresses, good for what is there now.
+        let told = [
+            particles.expose_provenance(),
+            codes.as_ptr().expose_provenance(),
+            contributing.as_ptr().expose_provenance(),
+            coordinates.expose_provenance(),
+            energy.expose_provenance(),
+            forces.expose_provenance(),
+            data.expose_provenance(),
+        ];
+        if told == self.told {
+            return Ok(());
+        }
+        self.told = [0; 7];
+        // SAFETY: live arguments, of this thread alone. The library looks at what they point to only while it evaluates,
+        // and before each evaluation it is told where they are then, unless it knows. `neighbors_of` is of the type of
+        // that callback, and reads `data` as the cluster that it is.
+        let unset = unsafe {
+            let callback = std::mem::transmute::<GetNeighbors, Function>(neighbors_of);
+            (api.set_integer)(arguments, names.particles, particles)
+                | (api.set_integer)(arguments, names.codes, codes.as_ptr())
+                | (api.set_integer)(arguments, names.contributing, contributing.as_ptr())
+                | (api.set_double)(arguments, names.coordinates, coordinates)
+                | (api.set_double)(arguments, names.energy, energy)
+                | (api.set_double)(arguments, names.forces, forces)
+                | (api.set_callback)(arguments, names.neighbors, names.c, callback, data)
+        };
+        if unset != 0 {
+            return Err("it does not take its arguments".into());
+        }
+        self.told = told;
+        Ok(())
     }
 }
 
