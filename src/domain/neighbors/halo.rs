@@ -51,7 +51,7 @@ struct Row {
     reach: isize,
 }
 
-/// The bins around one of the cell's, or all.
+/// Which bins are visited.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Which {
     /// Bins of the cell itself.

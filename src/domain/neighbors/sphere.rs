@@ -9,7 +9,7 @@ use super::sieve::ONES;
 /// Two atoms nearer than this (Å) are at the same place.
 pub(super) const SAME_PLACE: f64 = 1e-7;
 
-/// Numbers of the slots found: `particles` of them, into `numbers`. The largest of all.
+/// Writes the particles of the slots that were `found` into `numbers`, and says the largest. `particles` has that of each slot.
 #[multiversion(targets("x86_64+avx2"))]
 pub(super) fn number(found: &[u32], particles: &[u32], numbers: &mut [i32]) -> u32 {
     let mut largest = 0;
@@ -22,7 +22,9 @@ pub(super) fn number(found: &[u32], particles: &[u32], numbers: &mut [i32]) -> u
 }
 
 /// Writes the slots of `ranges` that are nearer to `r` than the square root of `limit` into `found`, but those at `r`
-/// itself: how many, and how many of the latter. Vectors of four: wider ones slow down what runs next to and after them, the potential.
+/// itself: how many, and how many of the latter.
+///
+/// Vectors of four: wider ones slow down what runs after them, the potential.
 #[multiversion(targets("x86_64+avx2"))]
 pub(super) fn sieve(
     places: &[Vec<f64>; 3],
