@@ -252,7 +252,15 @@ fn one_thread(
     let (mut before, mut count) = (begun, 0);
     // Threads begin at different frames, so that they do not read the same memory at the same time.
     let mut next = number * 7 % frames.len();
+    let appetite = calculator.appetite();
+    // As a worker does: one that takes many frames by one call is told of those that come next.
+    let mut announced = if appetite > 1 { next } else { usize::MAX };
     loop {
+        if next == announced {
+            let end = frames.len().min(next + appetite);
+            announced = end % frames.len();
+            guarded(|| calculator.announce(&mut (next..end).map(|i| frames.frame(i))))?;
+        }
         let frame = frames.frame(next);
         let forces = &mut forces[..frame.len()];
         forces.fill([0.0; 3]);
