@@ -9,10 +9,11 @@ use std::fs;
 use std::sync::Arc;
 
 use framewise::adapters::kim::KIND;
-use framewise::domain::calculator::{Calculator, Conditions, Factory, Failure, Results};
+use framewise::domain::calculator::{Calculator, Conditions, Factory, Failure};
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
 use serde_json::Value;
+use support::evaluated::evaluate;
 use support::folder::{Folder, perturbed};
 use support::results::assert_same;
 use support::xyz;
@@ -35,21 +36,6 @@ const TALKS: &str = "EAM_MagneticCubic_DudarevDerlet_2005_Fe__MO_135034229282_00
 /// Runs only inside LAMMPS.
 const SIMULATOR: &str = "Sim_LAMMPS_LJcut_AkersonElliott_Alchemy_PbAu";
 
-#[derive(Clone, Debug, PartialEq)]
-struct Evaluated {
-    energy: f64,
-    forces: Vec<[f64; 3]>,
-    stress: [[f64; 3]; 3],
-}
-
-impl Evaluated {
-    fn bits(&self) -> Vec<u64> {
-        let rows = self.forces.iter().chain(&self.stress).flatten();
-        let numbers = std::iter::once(&self.energy).chain(rows);
-        numbers.map(|x| x.to_bits()).collect()
-    }
-}
-
 fn made(model: &str) -> Result<Arc<dyn Factory>, String> {
     let typed = [("model".to_owned(), model.to_owned())];
     KIND.make(&typed, &Conditions::default()).map_err(|e| e.0)
@@ -57,21 +43,6 @@ fn made(model: &str) -> Result<Arc<dyn Factory>, String> {
 
 fn calculator(model: &str) -> Box<dyn Calculator> {
     made(model).unwrap().build().unwrap()
-}
-
-fn evaluate(calculator: &mut dyn Calculator, frame: &Frame<'_>) -> Result<Evaluated, Failure> {
-    let mut found = Evaluated {
-        energy: 0.0,
-        forces: vec![[0.0; 3]; frame.len()],
-        stress: [[f64::NAN; 3]; 3],
-    };
-    let mut results = Results {
-        energy: &mut found.energy,
-        forces: &mut found.forces,
-        stress: &mut found.stress,
-    };
-    calculator.evaluate(frame, &mut results)?;
-    Ok(found)
 }
 
 fn rows(value: &Value) -> Vec<f64> {

@@ -6,21 +6,19 @@
 //! metal units) divided by 1.6021765e6, the factor LAMMPS itself multiplies by (`nktv2p`), with the sign turned;
 //! CODATA's 1.602176634e6 would be 8e-8 off.
 
+#[allow(dead_code)]
+#[path = "support/evaluated.rs"]
+mod evaluated;
 #[path = "support/xyz.rs"]
 mod xyz;
 
-use framewise::domain::calculator::{Calculator, Conditions, Results};
+use evaluated::Evaluated;
+use framewise::domain::calculator::{Calculator, Conditions};
 use framewise::domain::calculators::lennard_jones::KIND;
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::Frame;
 use framewise::domain::parameters::Parameters;
 use serde_json::Value;
-
-struct Evaluated {
-    energy: f64,
-    forces: Vec<[f64; 3]>,
-    stress: [[f64; 3]; 3],
-}
 
 fn calculator(typed: &[(String, String)]) -> Box<dyn Calculator> {
     let parameters = Parameters::parse(KIND.name, KIND.parameters, typed).unwrap();
@@ -31,18 +29,7 @@ fn calculator(typed: &[(String, String)]) -> Box<dyn Calculator> {
 }
 
 fn evaluate(calculator: &mut dyn Calculator, frame: &Frame<'_>) -> Evaluated {
-    let mut result = Evaluated {
-        energy: 0.0,
-        forces: vec![[0.0; 3]; frame.len()],
-        stress: [[f64::NAN; 3]; 3],
-    };
-    let mut results = Results {
-        energy: &mut result.energy,
-        forces: &mut result.forces,
-        stress: &mut result.stress,
-    };
-    calculator.evaluate(frame, &mut results).unwrap();
-    result
+    evaluated::evaluate(calculator, frame).unwrap()
 }
 
 /// The parameters under which a reference was made, as a user would type them.

@@ -7,22 +7,16 @@
 mod support;
 
 use framewise::adapters::calculators;
-use framewise::domain::calculator::{Calculator, Conditions, Factory, Failure, Results};
+use framewise::domain::calculator::{Calculator, Conditions, Factory, Failure};
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::Frame;
 use framewise::domain::units::{BOHR, HARTREE};
 use serde_json::Value;
 use std::sync::Arc;
+use support::evaluated::{self, Evaluated};
 use support::folder::{Folder, perturbed};
 use support::results::{assert_same, read, statuses};
 use support::xyz;
-
-#[derive(Clone, Debug)]
-struct Evaluated {
-    energy: f64,
-    forces: Vec<[f64; 3]>,
-    stress: [[f64; 3]; 3],
-}
 
 type Typed = Vec<(String, String)>;
 
@@ -40,23 +34,8 @@ fn calculator(name: &str, typed: &Typed) -> Box<dyn Calculator> {
     factory(name, typed).unwrap().build().unwrap()
 }
 
-fn try_evaluate(calculator: &mut dyn Calculator, frame: &Frame<'_>) -> Result<Evaluated, Failure> {
-    let mut result = Evaluated {
-        energy: 0.0,
-        forces: vec![[0.0; 3]; frame.len()],
-        stress: [[f64::NAN; 3]; 3],
-    };
-    let mut results = Results {
-        energy: &mut result.energy,
-        forces: &mut result.forces,
-        stress: &mut result.stress,
-    };
-    calculator.evaluate(frame, &mut results)?;
-    Ok(result)
-}
-
 fn evaluate(calculator: &mut dyn Calculator, frame: &Frame<'_>) -> Evaluated {
-    try_evaluate(calculator, frame).unwrap()
+    evaluated::evaluate(calculator, frame).unwrap()
 }
 
 fn reference(name: &str) -> Value {
@@ -516,7 +495,7 @@ fn damped_shifted_force_of_two_ions_is_the_formula() {
 #[track_caller]
 fn fails(name: &str, typed: &Typed, sample: &Owned, expected: &str) {
     let mut calculator = calculator(name, typed);
-    match try_evaluate(calculator.as_mut(), &sample.frame()) {
+    match evaluated::evaluate(calculator.as_mut(), &sample.frame()) {
         Err(Failure::Failed(why)) => assert!(why.contains(expected), "{why}"),
         other => panic!("{name}: {other:?}"),
     }
@@ -566,7 +545,7 @@ fn impossible_frames_fail_with_their_reason() {
         fails(name, &typed, &same, "atoms 1 (");
         // The calculator is as good as new afterwards.
         let mut calculator = calculator(name, &typed);
-        assert!(try_evaluate(calculator.as_mut(), &same.frame()).is_err());
+        assert!(evaluated::evaluate(calculator.as_mut(), &same.frame()).is_err());
         let found = evaluate(calculator.as_mut(), &samples[0].frame());
         let fresh = evaluate(self::calculator(name, &typed).as_mut(), &samples[0].frame());
         assert_eq!(found.energy.to_bits(), fresh.energy.to_bits());

@@ -12,34 +12,18 @@ use std::process::Command;
 use std::sync::Arc;
 
 use framewise::adapters::tblite::KIND;
-use framewise::domain::calculator::{
-    Availability, Calculator, Conditions, Factory, Failure, Results,
-};
+use framewise::domain::calculator::{Availability, Calculator, Conditions, Factory, Failure};
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
 use framewise::domain::units::{BOHR, HARTREE};
 use serde_json::Value;
+use support::evaluated::evaluate;
 use support::folder::{Folder, perturbed};
 use support::launch::Launch;
 use support::results::{assert_same, read, statuses};
 use support::xyz;
 
 const METHODS: [&str; 3] = ["gfn2", "gfn1", "ipea1"];
-
-#[derive(Clone, Debug, PartialEq)]
-struct Evaluated {
-    energy: f64,
-    forces: Vec<[f64; 3]>,
-    stress: [[f64; 3]; 3],
-}
-
-impl Evaluated {
-    fn bits(&self) -> Vec<u64> {
-        let rows = self.forces.iter().chain(&self.stress).flatten();
-        let numbers = std::iter::once(&self.energy).chain(rows);
-        numbers.map(|x| x.to_bits()).collect()
-    }
-}
 
 fn factory(parameters: &[(&str, &str)]) -> Arc<dyn Factory> {
     let typed: Vec<_> = parameters
@@ -51,21 +35,6 @@ fn factory(parameters: &[(&str, &str)]) -> Arc<dyn Factory> {
 
 fn calculator(parameters: &[(&str, &str)]) -> Box<dyn Calculator> {
     factory(parameters).build().unwrap()
-}
-
-fn evaluate(calculator: &mut dyn Calculator, frame: &Frame<'_>) -> Result<Evaluated, Failure> {
-    let mut found = Evaluated {
-        energy: 0.0,
-        forces: vec![[0.0; 3]; frame.len()],
-        stress: [[f64::NAN; 3]; 3],
-    };
-    let mut results = Results {
-        energy: &mut found.energy,
-        forces: &mut found.forces,
-        stress: &mut found.stress,
-    };
-    calculator.evaluate(frame, &mut results)?;
-    Ok(found)
 }
 
 fn json(name: &str) -> Value {

@@ -3,12 +3,14 @@
 //! libxtb must be installed; without it these tests fail.
 #![cfg(feature = "xtb")]
 
+#[path = "support/evaluated.rs"]
+mod evaluated;
+
 use std::sync::Arc;
 
+use evaluated::Evaluated;
 use framewise::adapters::xtb::KIND;
-use framewise::domain::calculator::{
-    Availability, Calculator, Conditions, Factory, Failure, Results,
-};
+use framewise::domain::calculator::{Availability, Calculator, Conditions, Factory, Failure};
 use framewise::domain::cell::Cell;
 use framewise::domain::elements;
 use framewise::domain::frame::Frame;
@@ -42,23 +44,6 @@ impl Owned {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Computed {
-    energy: f64,
-    forces: Vec<[f64; 3]>,
-    stress: [[f64; 3]; 3],
-}
-
-impl Computed {
-    fn bits(&self) -> Vec<u64> {
-        let rows = self.forces.iter().chain(&self.stress).flatten();
-        std::iter::once(&self.energy)
-            .chain(rows)
-            .map(|x| x.to_bits())
-            .collect()
-    }
-}
-
 fn factory(parameters: &[(&str, &str)]) -> Arc<dyn Factory> {
     let typed: Vec<_> = parameters
         .iter()
@@ -71,19 +56,8 @@ fn calculator(parameters: &[(&str, &str)]) -> Box<dyn Calculator> {
     factory(parameters).build().unwrap()
 }
 
-fn evaluate(calculator: &mut dyn Calculator, owned: &Owned) -> Result<Computed, Failure> {
-    let mut computed = Computed {
-        energy: 0.0,
-        forces: vec![[0.0; 3]; owned.positions.len()],
-        stress: [[f64::NAN; 3]; 3],
-    };
-    let mut results = Results {
-        energy: &mut computed.energy,
-        forces: &mut computed.forces,
-        stress: &mut computed.stress,
-    };
-    calculator.evaluate(&owned.frame(), &mut results)?;
-    Ok(computed)
+fn evaluate(calculator: &mut dyn Calculator, owned: &Owned) -> Result<Evaluated, Failure> {
+    evaluated::evaluate(calculator, &owned.frame())
 }
 
 fn data(name: &str) -> String {
@@ -131,7 +105,7 @@ fn references(name: &str) -> Vec<Value> {
     frames
 }
 
-fn assert_agrees(computed: &Computed, reference: &Value, what: &str) {
+fn assert_agrees(computed: &Evaluated, reference: &Value, what: &str) {
     let energy = reference["energy"].as_f64().unwrap();
     let difference = (computed.energy / HARTREE - energy).abs();
     assert!(

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod derivatives;
+pub mod evaluated;
 pub mod folder;
 pub mod job;
 pub mod launch;
