@@ -22,6 +22,8 @@ kim|openkim-models|-|its models
 mpich|mpich|-|the other MPI: mpicc.mpich, and its launcher mpiexec.hydra
 mpich|libmpich-dev|-|its headers
 mpich|libhdf5-mpich-dev|-|parallel HDF5 on it; Open MPI's stays the default
+cluster|slurm-wlm|-|SLURM, for the cluster in a box
+cluster|munge|munged|its keys
 test|hdf5-tools|h5dump|h5dump reads the results
 test|strace|strace|strace makes writes of a run fail
 test|python3-venv|-|Python environment in which h5py and ASE read the results
