@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use framewise::adapters::hdf5::result_reader::ResultReader;
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
 use rustix::process::{Pid, Signal};
@@ -318,6 +319,54 @@ fn what_cannot_be_made_is_said_before_anything_is_created() {
         assert!(run.stderr.contains(told), "{python}: {run}");
         assert!(!folder.path("r.h5").exists());
     }
+    assert_nothing_left(&folder);
+}
+
+#[test]
+fn another_content_of_the_file_is_another_job_and_settings_are_not() {
+    let folder = folder();
+    on(&folder, 1, "r.h5", "Springs --frames 0:3").expect(0);
+    on(
+        &folder,
+        1,
+        "r.h5",
+        "Springs -p batch=7 -p start_timeout=60 --frames 0:4",
+    )
+    .expect(0);
+    let attributes = ResultReader::open(&folder.path("r.h5")).unwrap();
+    let library = attributes.attribute("library").unwrap();
+    assert!(
+        library.starts_with("ASE 3.") && library.contains("Python 3."),
+        "{library}"
+    );
+    assert!(attributes.attribute("settings").unwrap().contains("batch"));
+    drop(attributes);
+    let text = fs::read_to_string(folder.path("mine.py")).unwrap();
+    fs::write(folder.path("mine.py"), text + "\n# changed\n").unwrap();
+    let run = on(&folder, 1, "r.h5", "Springs").expect(1);
+    assert!(run.stderr.contains("parameter calculator_xxh3"), "{run}");
+}
+
+/// A calculator whose making takes for ever: a limit, and signals, end it before anything is created.
+#[test]
+fn who_is_never_ready_is_not_waited_for() {
+    let folder = folder();
+    let slow =
+        "import time\ndef make():\n    print('loading weights', flush=True)\n    time.sleep(600)\n";
+    fs::write(folder.path("slow.py"), slow).unwrap();
+    let launch = |more: &str| {
+        let command = format!("run in.h5 -o r.h5 -c ase:slow.py:make {more}");
+        let launch = folder.alone(&command);
+        launch.variable("TMPDIR", &folder.path("tmp").display().to_string())
+    };
+    launch("-p start_timeout=1")
+        .expect(1)
+        .error("was not ready within start_timeout (1 s); it said: loading weights");
+    let mut run = launch("-vv").start();
+    run.wait_for("loading weights");
+    run.signal(Signal::TERM);
+    run.finish().expect(75);
+    assert!(!folder.path("r.h5").exists());
     assert_nothing_left(&folder);
 }
 

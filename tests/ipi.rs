@@ -331,6 +331,53 @@ fn what_does_not_matter_costs_nothing() {
     }
 }
 
+/// Frames that nobody has computed are not failed ones.
+#[test]
+fn a_client_that_comes_up_no_more_ends_the_job() {
+    let folder = folder(&frames());
+    let gone = fs::canonicalize(folder.path(".")).unwrap().join("gone");
+    let gone = gone.display();
+    let once =
+        format!("[ -e {gone} ] && {{ echo licence gone; exit 4; }}\n: > {gone}\nexec \"$@\"\n");
+    fs::write(folder.path("once.sh"), once).unwrap();
+    let command = format!("sh {{here}}/once.sh {}", misbehaving("exit"));
+    plain(&folder, 1, "-o r.h5 -t 1", &command)
+        .expect(1)
+        .error("licence gone");
+    let states = read(&folder.path("r.h5")).status;
+    assert_eq!(states, [0, 0, 0, 0, 0, 3, 3, 3, 1, 1, 1, 1]);
+    // When there are licences again it goes on.
+    fs::write(folder.path("once.sh"), "exec \"$@\"\n").unwrap();
+    let patient = "-o r.h5 -t 1 -p start_timeout=50 --retry failed";
+    plain(&folder, 1, patient, &command).expect(3);
+    let states = read(&folder.path("r.h5")).status;
+    assert_eq!(states, [0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0]);
+    wait_until_nothing_is_left(&folder);
+}
+
+#[test]
+fn input_files_with_other_contents_are_another_job_and_settings_are_not() {
+    let folder = folder(&xyz::read("silicon.xyz"));
+    fs::copy(xyz::data("make/Si.sw"), folder.path("Si.sw")).unwrap();
+    let fixture = format!("{}/tests/fixtures/ipi/sw.in", env!("CARGO_MANIFEST_DIR"));
+    let input = fs::read_to_string(fixture).unwrap();
+    fs::write(folder.path("sw.in"), &input).unwrap();
+    let command = "lmp -log none -in sw.in";
+    run(
+        &folder,
+        1,
+        "-o r.h5 -t 1 -p files=sw.in --frames 0:1",
+        command,
+    )
+    .expect(0);
+    let others = "-o r.h5 -t 1 -p files=sw.in -p start_timeout=50 -p clients=2 --frames 0:2";
+    run(&folder, 1, others, command).expect(0);
+    fs::write(folder.path("sw.in"), input + "# changed\n").unwrap();
+    run(&folder, 1, "-o r.h5 -t 1 -p files=sw.in", command)
+        .expect(1)
+        .error("parameter files_xxh3");
+}
+
 #[test]
 fn a_client_that_never_comes_up_is_an_error_of_the_job() {
     let folder = folder(&frames());
@@ -351,12 +398,15 @@ fn a_client_that_never_comes_up_is_an_error_of_the_job() {
         let timeout = if how == "start" { 30 } else { 1 };
         let arguments = format!("-o {how}.h5 -t 1 -p start_timeout={timeout}");
         let finished = plain(&folder, 2, &arguments, &misbehaving(how)).expect(1);
-        finished
-            .error("cannot set up the calculator: the client")
-            .says(reason);
+        finished.error("calculator ipi: the client").says(reason);
         wait_until_nothing_is_left(&folder);
     }
     let inputs = folder.names();
+    assert!(
+        !inputs
+            .iter()
+            .any(|name| name.contains(".h5") && name != "in.h5")
+    );
     for (arguments, command, error) in [
         (
             "-o r.h5",

@@ -153,6 +153,15 @@ fn oscillators_are_those_of_scipy_and_exact_ones_come_back() {
         let expected: Vec<f64> = truth.iter().skip(k).step_by(4).copied().collect();
         assert_near(&found, &expected, 1e-9, name);
     }
+    let file = hdf5::File::open_rw(folder.path("scan.h5")).unwrap();
+    let dataset = file.dataset("exact_frequencies").unwrap();
+    let other = dataset.read_1d::<f64>().unwrap() * 2.0;
+    dataset.write(&other).unwrap();
+    drop((dataset, file));
+    folder
+        .alone("map scan.h5 --dataset exact --kernel sho-fit -p frequencies=exact_frequencies -o exact.h5")
+        .expect(0)
+        .says("parameter frequencies-xxh3");
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn other_rows_other_verbs_and_shared_results_are_refused() {
             "map scan.h5 --dataset odd --kernel fft-filter -p low-pass=0.2 -o r.h5",
         )
         .expect(1)
-        .error("another input");
+        .error("dataset /signals, not /odd");
     folder
         .on(2, &format!("{B} --share"))
         .expect(1)

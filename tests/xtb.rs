@@ -109,7 +109,7 @@ fn assert_agrees(computed: &Evaluated, reference: &Value, what: &str) {
     let energy = reference["energy"].as_f64().unwrap();
     let difference = (computed.energy / HARTREE - energy).abs();
     assert!(
-        difference < 1e-8,
+        difference < 4e-11,
         "{what}: energies differ by {difference} Eh"
     );
     let gradient = reference["gradient"].as_array().unwrap();
@@ -118,7 +118,7 @@ fn assert_agrees(computed: &Evaluated, reference: &Value, what: &str) {
         for k in 0..3 {
             let difference = (-force[k] * BOHR / HARTREE - row[k].as_f64().unwrap()).abs();
             assert!(
-                difference < 1e-6,
+                difference < 2e-10,
                 "{what}: gradients differ by {difference} Eh/Bohr"
             );
         }

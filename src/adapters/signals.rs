@@ -18,6 +18,14 @@ const DEAF: Duration = Duration::from_secs(2);
 /// The same for a process that has heard it and is about to commit what is ready.
 const LEAVING: Duration = Duration::from_secs(10);
 
+/// Whether any signal has arrived.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Whether somebody has asked this process to stop: for those who wait for a program outside a run.
+pub fn asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}
+
 /// Counts the signals that have arrived: the first asks to stop in good order, the second to stop now.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
@@ -38,6 +46,7 @@ impl Signals {
             .spawn(move || {
                 let mut last: Option<Instant> = None;
                 for _ in incoming.forever() {
+                    ASKED.store(true, Ordering::Relaxed);
                     if last.is_none_or(|at| at.elapsed() > SAME) {
                         last = Some(Instant::now());
                         if this.count.fetch_add(1, Ordering::Relaxed) == 1 {

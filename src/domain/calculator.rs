@@ -76,9 +76,16 @@ pub trait Factory: Send + Sync {
     fn build(&self) -> Result<Box<dyn Calculator>, String>;
 
     /// Whether calculators can be made here, where to find out takes more than a look at the parameters. Asked once, by the
-    /// first rank of a job that has frames to compute, before anything is created.
-    fn try_out(&self) -> Result<(), String> {
+    /// first rank of a job that has frames to compute, before anything is created, with the first of them.
+    fn try_out(&self, frame: &Frame<'_>) -> Result<(), String> {
+        let _ = frame;
         Ok(())
+    }
+
+    /// What decides the results besides parameters and frames, as the content of a file that a parameter names: name and value
+    /// of each. Recorded with the parameters: a run with other ones is another job.
+    fn identity(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 
     /// The library that computes and its version, for the record: the same text wherever it is installed. `None` where
@@ -164,6 +171,8 @@ pub struct CalculatorKind {
     pub parameters: &'static [ParameterSpec],
     /// The parameter that can be given with the name: `--calculator NAME:VALUE`.
     pub subject: Option<&'static str>,
+    /// Parameters that decide how it is computed, not what: a run may go on with others.
+    pub settings: &'static [&'static str],
     /// What there is to choose from on this machine, or why that cannot be told.
     pub catalogue: Option<fn() -> Result<Catalogue, String>>,
     /// Whether this build on this machine has it.

@@ -249,14 +249,28 @@ impl Parameters {
         list
     }
 
-    /// What is [`recorded`](Self::recorded) as a JSON object: what is stored and compared.
+    /// What is [`recorded`](Self::recorded) as a JSON object.
     pub fn to_json(&self) -> String {
-        let pairs = self.recorded().into_iter();
-        let map: serde_json::Map<_, _> = pairs
-            .map(|(name, value)| (name, serde_json::Value::from(value)))
-            .collect();
-        serde_json::Value::from(map).to_string()
+        as_json(self.recorded())
     }
+}
+
+impl Parameters {
+    /// What is [`recorded`](Self::recorded), those that decide what is computed, then those named in `settings`.
+    pub fn split(&self, settings: &[&str]) -> [Vec<(String, String)>; 2] {
+        let is_setting = |(name, _): &(String, String)| settings.contains(&name.as_str());
+        let (how, what) = self.recorded().into_iter().partition(is_setting);
+        [what, how]
+    }
+}
+
+/// Parameters and their values as a JSON object: what is stored and compared.
+pub fn as_json(pairs: impl IntoIterator<Item = (String, String)>) -> String {
+    let pairs = pairs.into_iter();
+    let map: serde_json::Map<_, _> = pairs
+        .map(|(name, value)| (name, serde_json::Value::from(value)))
+        .collect();
+    serde_json::Value::from(map).to_string()
 }
 
 fn given_twice(name: &str) -> ParameterError {

@@ -10,6 +10,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::adapters::python::{self, Correspondence, FrameRequest, Session, Setup};
 use crate::domain::calculator::{
     Availability, Calculator, CalculatorKind, Conditions, Factory, Failure, Home, Results,
@@ -28,13 +30,14 @@ pub static KIND: CalculatorKind = CalculatorKind {
     home: Home::Program,
     parameters: &PARAMETERS,
     subject: Some("calculator"),
+    settings: &["batch", "start_timeout"],
     catalogue: None,
     availability,
     factory,
     level_of_theory: |parameters| name_of(parameters.text("calculator").unwrap_or("ase")),
 };
 
-static PARAMETERS: [ParameterSpec; 4] = [
+static PARAMETERS: [ParameterSpec; 5] = [
     ParameterSpec {
         name: "calculator",
         kind: ParameterType::Text,
@@ -62,6 +65,7 @@ static PARAMETERS: [ParameterSpec; 4] = [
         per_species: false,
         help: "yes: make the calculator anew for each frame, if it remembers frames beyond its reset()",
     },
+    python::START_TIMEOUT,
     ParameterSpec {
         name: ANY_NAME,
         kind: ParameterType::Text,
@@ -103,6 +107,7 @@ fn factory(
             keywords: python::keywords(parameters),
             fresh: parameters.text("fresh") == Some("yes"),
             rows: None,
+            start: python::start_timeout(parameters),
         },
         batch: parameters.integer("batch").unwrap_or(1) as usize,
         limit: conditions.frame_timeout,
@@ -119,6 +124,22 @@ struct AseFactory {
 }
 
 impl Factory for AseFactory {
+    fn identity(&self) -> Vec<(&'static str, String)> {
+        let content = python::file_of(&self.setup.target).and_then(|file| std::fs::read(file).ok());
+        let content = content.map(|bytes| format!("{:016x}", xxh3_64(&bytes)));
+        content
+            .into_iter()
+            .map(|hash| ("calculator_xxh3", hash))
+            .collect()
+    }
+
+    /// Known once a process was started to see whether there can be any.
+    fn library(&self) -> Option<String> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = &first.as_ref()?.found;
+        Some(format!("{}, Python {}", found.version, found.python))
+    }
+
     fn build(&self) -> Result<Box<dyn Calculator>, String> {
         let first = self
             .first
@@ -135,9 +156,9 @@ impl Factory for AseFactory {
         }))
     }
 
-    fn try_out(&self) -> Result<(), String> {
+    fn try_out(&self, _: &Frame<'_>) -> Result<(), String> {
         let session =
-            Session::start(&self.setup).map_err(|why| format!("{}: {why}", self.setup.target))?;
+            Session::try_out(&self.setup).map_err(|why| format!("{}: {why}", self.setup.target))?;
         let found = &session.found;
         tracing::debug!(
             "{}: Python {} ({}), {}",

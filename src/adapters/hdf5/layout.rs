@@ -61,6 +61,8 @@ pub mod attribute {
     pub const HDF5_VERSION: &str = "hdf5_version";
     /// Library that computes, and its version, where the calculator is one.
     pub const LIBRARY: &str = "library";
+    /// Parameters with which the job was begun and that change none of its results, as a JSON object.
+    pub const SETTINGS: &str = "settings";
     /// MPI library that created the file.
     pub const MPI_VERSION: &str = "mpi_version";
 }

@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::adapters::program::{Order, Program, Scratch, find, is_late};
+use crate::adapters::signals;
 
 use super::place::{LOOPBACK, Place, Stream};
 use super::protocol::{Answer, Conversation, Question, Trouble};
@@ -262,7 +264,8 @@ fn await_program(
         if !program.runs() {
             return Err(format!("the client {}", program.farewell()));
         }
-        if Instant::now() > end {
+        let asked = engine.trying.load(Ordering::Relaxed) && signals::asked();
+        if Instant::now() > end || asked {
             return Err(format!("{}{}", too_long(engine), program.said()));
         }
     }

@@ -19,6 +19,15 @@ pub(super) struct Extras {
 }
 
 impl Extras {
+    /// Complains about a folder that cannot be one.
+    pub fn check(folder: &Path) -> Result<(), String> {
+        if folder.exists() && !folder.is_dir() {
+            let shown = folder.display();
+            return Err(format!("parameter extra: {shown}: is not a folder"));
+        }
+        Ok(())
+    }
+
     /// A new file in `folder`.
     pub fn begin(folder: &Path) -> Result<Self, String> {
         let shown = folder.display().to_string();

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::adapters::mpi::launcher::promised_rank;
 use crate::domain::calculator::{Calculator, Factory, Failure, Results};
 use crate::domain::elements::symbol;
@@ -34,6 +36,8 @@ pub use parameters::KIND;
 /// How often a client that dies at its start is started, and how long to wait meanwhile.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
+/// After so many frames in a row for which no client comes up any more, there will be none for the others.
+const LAST: u32 = 3;
 
 /// What kind of socket clients use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +80,8 @@ struct Engine {
     extra: Option<PathBuf>,
     /// Some client has come up.
     proven: AtomicBool,
+    /// It is being tried whether one does, before the job: a signal ends that.
+    trying: AtomicBool,
     /// Where clients that others start connect, to any worker of this process.
     door: Mutex<Option<Arc<Place>>>,
 }
@@ -104,23 +110,80 @@ impl Engine {
     }
 }
 
-struct Clients(Arc<Engine>);
+struct Clients {
+    engine: Arc<Engine>,
+    /// A client that was started to see whether there can be any; the first worker gets it.
+    first: Mutex<Option<Client>>,
+}
+
+impl Clients {
+    fn worker(&self, extras: Option<Extras>) -> Ipi {
+        let mut clients = Vec::with_capacity(self.engine.clients);
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.extend(first.take());
+        let came = clients.first().map(|client| client.species.clone());
+        Ipi {
+            clients,
+            engine: Arc::clone(&self.engine),
+            room: Room::default(),
+            positions: Vec::new(),
+            refused: Vec::new(),
+            came: came.unwrap_or_default(),
+            failures: 0,
+            extras,
+        }
+    }
+}
 
 impl Factory for Clients {
+    fn identity(&self) -> Vec<(&'static str, String)> {
+        if self.engine.files.is_empty() {
+            return Vec::new();
+        }
+        let mut hash = Xxh3::new();
+        for (name, content) in &self.engine.files {
+            for part in [name.as_bytes(), content] {
+                hash.update(&(part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+        }
+        vec![("files_xxh3", format!("{:016x}", hash.digest()))]
+    }
+
     fn build(&self) -> Result<Box<dyn Calculator>, String> {
-        let engine = Arc::clone(&self.0);
+        let engine = &self.engine;
         if engine.address.is_some() {
             engine.open_door()?;
         }
         let extras = engine.extra.as_deref().map(Extras::begin).transpose()?;
-        Ok(Box::new(Ipi {
-            clients: Vec::with_capacity(engine.clients),
-            engine,
-            room: Room::default(),
-            positions: Vec::new(),
-            refused: Vec::new(),
-            extras,
-        }))
+        Ok(Box::new(self.worker(extras)))
+    }
+
+    fn try_out(&self, frame: &Frame<'_>) -> Result<(), String> {
+        if let Some(folder) = &self.engine.extra {
+            Extras::check(folder)?;
+        }
+        // Those of others come when they are told where to.
+        if self.engine.command.is_none() {
+            return Ok(());
+        }
+        let mut worker = self.worker(None);
+        if worker.room.place(&self.engine.view, frame).is_err() {
+            return Ok(());
+        }
+        self.engine.trying.store(true, Ordering::Relaxed);
+        let begun = worker.begin(frame);
+        self.engine.trying.store(false, Ordering::Relaxed);
+        match begun {
+            Ok(client) => {
+                let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+                *first = Some(client);
+                Ok(())
+            }
+            Err(Failure::Unavailable(why) | Failure::Failed(why) | Failure::NotConverged(why)) => {
+                Err(why)
+            }
+        }
     }
 
     fn check_species(&self, species: &[u8]) -> Result<(), String> {
@@ -132,7 +195,7 @@ impl Factory for Clients {
 
     fn leeway(&self) -> Duration {
         // A client that does not answer is replaced before the frame is given to it.
-        self.0.start_timeout + self.0.frame_timeout.unwrap_or_default()
+        self.engine.start_timeout + self.engine.frame_timeout.unwrap_or_default()
     }
 }
 
@@ -146,6 +209,10 @@ struct Ipi {
     positions: Vec<[f64; 3]>,
     /// The species for which no client came up last time.
     refused: Vec<u8>,
+    /// The species for which one came up last.
+    came: Vec<u8>,
+    /// Frames in a row for which none came up although one did for the same species.
+    failures: u32,
     extras: Option<Extras>,
 }
 
@@ -230,6 +297,9 @@ impl Ipi {
                 Ok(client) => {
                     engine.proven.store(true, Ordering::Relaxed);
                     self.refused.clear();
+                    self.came.clear();
+                    self.came.extend_from_slice(frame.species);
+                    self.failures = 0;
                     return Ok(client);
                 }
                 Err(why) => reason = why,
@@ -240,7 +310,11 @@ impl Ipi {
         }
         self.refused.clear();
         self.refused.extend_from_slice(frame.species);
-        if engine.proven.load(Ordering::Relaxed) {
+        if self.came == frame.species {
+            self.failures += 1;
+        }
+        // Species may be at fault, or a frame; not when clients for the same ones came up before.
+        if engine.proven.load(Ordering::Relaxed) && self.failures < LAST {
             return Err(Failure::Failed(reason));
         }
         Err(Failure::Unavailable(reason))

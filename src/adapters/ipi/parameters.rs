@@ -24,6 +24,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
     home: Home::Program,
     parameters: &PARAMETERS,
     subject: Some("command"),
+    settings: &["start_timeout", "clients", "extra"],
     catalogue: None,
     availability: || Availability::Available(String::new()),
     factory,
@@ -190,7 +191,7 @@ fn factory(
     let start_timeout = Duration::try_from_secs_f64(seconds);
     let clients = parameters.integer("clients").unwrap_or(1);
     let here = std::env::current_dir();
-    Ok(Arc::new(Clients(Arc::new(Engine {
+    let engine = Arc::new(Engine {
         mode,
         command,
         address,
@@ -214,8 +215,13 @@ fn factory(
         hartree: parameters.float("hartree").unwrap_or(HARTREE),
         extra: parameters.text("extra").map(Into::into),
         proven: AtomicBool::new(false),
+        trying: AtomicBool::new(false),
         door: Mutex::new(None),
-    }))))
+    });
+    Ok(Arc::new(Clients {
+        engine,
+        first: Mutex::default(),
+    }))
 }
 
 fn check_command(words: &[String]) -> Result<(), String> {
@@ -223,7 +229,8 @@ fn check_command(words: &[String]) -> Result<(), String> {
     for word in words {
         template::check(word)?;
     }
-    if find(OsStr::new(program)).is_none() {
+    // One with a placeholder in it is known when that is.
+    if !program.contains('{') && find(OsStr::new(program)).is_none() {
         return Err(format!(
             "no program {program:?} {}",
             if program.contains('/') {

@@ -69,8 +69,12 @@ impl Factory for Isolated {
         Ok(Box::new(calculator))
     }
 
-    fn try_out(&self) -> Result<(), String> {
-        self.inner.try_out()
+    fn try_out(&self, frame: &Frame<'_>) -> Result<(), String> {
+        self.inner.try_out(frame)
+    }
+
+    fn identity(&self) -> Vec<(&'static str, String)> {
+        self.inner.identity()
     }
 
     fn library(&self) -> Option<String> {

@@ -80,6 +80,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
         help: "full name of a portable model that is installed; required",
     }],
     subject: Some("model"),
+    settings: &[],
     catalogue: Some(catalogue::list),
     availability,
     factory,

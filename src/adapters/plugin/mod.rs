@@ -5,6 +5,8 @@ mod ffi;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::domain::calculator::{
     Availability, Calculator, CalculatorKind, Conditions, Factory, Failure, Home, Results,
 };
@@ -27,6 +29,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
     home: Home::Library,
     parameters: &PARAMETERS,
     subject: Some("library"),
+    settings: &[],
     catalogue: None,
     availability: || Availability::Available(String::new()),
     factory,
@@ -94,6 +97,16 @@ impl PluginFactory {
 }
 
 impl Factory for PluginFactory {
+    fn identity(&self) -> Vec<(&'static str, String)> {
+        // A name without a slash the loader may find elsewhere.
+        let content = std::fs::read(&self.library).ok();
+        let content = content.map(|bytes| format!("{:016x}", xxh3_64(&bytes)));
+        content
+            .into_iter()
+            .map(|hash| ("library_xxh3", hash))
+            .collect()
+    }
+
     fn build(&self) -> Result<Box<dyn Calculator>, String> {
         let handle = self.api()?.create(&self.parameters);
         Ok(Box::new(Plugin(handle.map_err(|e| self.by_library(&e))?)))

@@ -57,6 +57,9 @@ impl Tail {
         let text = String::from_utf8_lossy(&bytes);
         let mut told = String::new();
         let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+        // What comes after it is often only where it happened.
+        let error = |line: &&str| line.to_lowercase().contains("error");
+        let error = lines.clone().rev().find(error).unwrap_or_default();
         for line in lines.rev() {
             if told.is_empty() {
                 line.clone_into(&mut told);
@@ -66,7 +69,11 @@ impl Tail {
                 break;
             }
         }
-        told
+        if told.contains(error) {
+            told
+        } else {
+            format!("{error} | {told}")
+        }
     }
 
     /// Forgets what has been read so far.

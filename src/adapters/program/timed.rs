@@ -13,7 +13,12 @@ use rustix::io::Errno;
 pub struct Timed<T> {
     inner: T,
     deadline: Option<Instant>,
+    /// Waiting ends when this says so.
+    interrupt: Option<fn() -> bool>,
 }
+
+/// How often it is looked whether waiting is to end.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Whether an error says that the time is over.
 pub fn is_late(error: &Error) -> bool {
@@ -28,6 +33,7 @@ impl<T: AsFd> Timed<T> {
         Ok(Self {
             inner,
             deadline: None,
+            interrupt: None,
         })
     }
 
@@ -36,13 +42,22 @@ impl<T: AsFd> Timed<T> {
         self.deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     }
 
+    /// From now on waiting ends, with an error, when `interrupt` says so.
+    pub fn heed(&mut self, interrupt: Option<fn() -> bool>) {
+        self.interrupt = interrupt;
+    }
+
     /// Waits until something can be read or written, or the time is over.
     fn wait(&self, what: PollFlags) -> Result<()> {
         loop {
             let left = self
                 .deadline
                 .map(|d| d.saturating_duration_since(Instant::now()));
-            let time = left.map(|left| Timespec {
+            if self.interrupt.is_some_and(|interrupt| interrupt()) {
+                return Err(Error::other("asked to stop"));
+            }
+            let look = self.interrupt.map(|_| LOOK);
+            let time = left.into_iter().chain(look).min().map(|left| Timespec {
                 tv_sec: left.as_secs() as i64,
                 tv_nsec: i64::from(left.subsec_nanos()),
             });

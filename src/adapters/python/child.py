@@ -83,7 +83,13 @@ class Calculator:
     """An ASE calculator."""
 
     def __init__(self, setup, _):
-        import ase
+        try:
+            import ase
+        except ModuleNotFoundError as error:
+            if error.name != "ase":
+                raise
+            raise ModuleNotFoundError("this Python has no ASE: install it there (pip install ase), activate the environment that has "
+                                      "it, or name its python in FRAMEWISE_PYTHON") from None
         self.atoms_class = ase.Atoms
         self.make = find(setup["target"], True)
         self.keywords = {name: literal(text) for name, text in setup["keywords"].items()}
@@ -249,6 +255,11 @@ class Kernel:
     def packed(self, given, count):
         """The bytes of each result; of each row of each result where many rows were given."""
         parts = []
+        if len(given) > len(self.results):
+            known = [name for name, *_ in self.results]
+            more = next(name for name in given if name not in known)
+            raise KeyError(f"result {more} is not one of those that were found at the start ({', '.join(known)}); say them in "
+                           "its attribute results")
         for name, element, shape, _, _ in self.results:
             if name not in given:
                 raise KeyError(f"there is no result {name}")

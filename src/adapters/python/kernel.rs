@@ -25,10 +25,11 @@ pub static KIND: KernelKind = KernelKind {
     home: Home::Program,
     parameters: &PARAMETERS,
     subject: Some("function"),
+    settings: &["start_timeout"],
     factory,
 };
 
-static PARAMETERS: [ParameterSpec; 3] = [
+static PARAMETERS: [ParameterSpec; 4] = [
     ParameterSpec {
         name: "function",
         kind: ParameterType::Text,
@@ -47,6 +48,7 @@ static PARAMETERS: [ParameterSpec; 3] = [
         per_species: false,
         help: "more than 1: the function gets up to so many rows at once, along a first axis, and gives as many results",
     },
+    super::START_TIMEOUT,
     ParameterSpec {
         name: ANY_NAME,
         kind: ParameterType::Text,
@@ -83,10 +85,11 @@ fn factory(
             shape: given.rows.shape.clone(),
             together: batch > 1,
         }),
+        start: super::start_timeout(parameters),
     };
     let content = super::file_of(target).map(std::fs::read).transpose();
     let content = content.map_err(|e| ParameterError(format!("parameter function: {e}")))?;
-    let session = Session::start(&setup).map_err(ParameterError)?;
+    let session = Session::try_out(&setup).map_err(ParameterError)?;
     let results = session.found.results.clone();
     check_results(&results).map_err(|why| ParameterError(format!("{target}: {why}")))?;
     Ok(Arc::new(PythonFactory {

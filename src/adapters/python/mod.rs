@@ -21,9 +21,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::adapters::program::{self, Order, Program, Scratch, Timed, is_late};
+use crate::adapters::signals;
 use crate::domain::calculator::{Failure, Results};
 use crate::domain::kernel::{Element, ResultSpec, RowResults};
-use crate::domain::parameters::{ParameterError, Parameters};
+use crate::domain::parameters::{ParameterError, ParameterSpec, ParameterType, Parameters};
 
 pub use correspondence::Correspondence;
 pub use wire::{FrameRequest, Request, RowRequest};
@@ -32,8 +33,17 @@ pub use wire::{FrameRequest, Request, RowRequest};
 pub const CHILD: &str = include_str!("child.py");
 /// Environment variable that names another interpreter than `python3`.
 pub const VARIABLE: &str = "FRAMEWISE_PYTHON";
-/// How long the process may take to be ready: importing a large package from a slow file system takes minutes.
-const START: Duration = Duration::from_mins(15);
+/// The parameter that says how long the process may take to be ready: importing a large package from a slow file system takes
+/// minutes.
+pub const START_TIMEOUT: ParameterSpec = ParameterSpec {
+    name: "start_timeout",
+    kind: ParameterType::PositiveFloat,
+    unit: "s",
+    default: Some("900"),
+    per_pair: false,
+    per_species: false,
+    help: "how long a Python process may take to import everything and be ready",
+};
 /// How often a process that dies on the way is started.
 const ATTEMPTS: u32 = 2;
 /// No text is longer; what comes with more is not of ours.
@@ -52,6 +62,15 @@ pub struct Setup {
     pub fresh: bool,
     /// Type and shape of the rows of a kernel, and whether it takes many at once.
     pub rows: Option<RowSetup>,
+    /// How long the process may take to be ready.
+    #[serde(skip)]
+    pub start: Duration,
+}
+
+/// What [`START_TIMEOUT`] says.
+pub fn start_timeout(parameters: &Parameters) -> Duration {
+    let seconds = parameters.float(START_TIMEOUT.name).unwrap_or(900.0);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 /// What a kernel gets.
@@ -157,13 +176,22 @@ pub struct Session {
 }
 
 impl Session {
+    /// As [`start`](Self::start), before a job begins: a signal ends the waiting.
+    pub fn try_out(setup: &Setup) -> Result<Self, String> {
+        Self::started(setup, Some(signals::asked))
+    }
+
     /// Starts a process and waits until it is ready. One that dies on the way is tried again.
     pub fn start(setup: &Setup) -> Result<Self, String> {
+        Self::started(setup, None)
+    }
+
+    fn started(setup: &Setup, interrupt: Option<fn() -> bool>) -> Result<Self, String> {
         let interpreter = interpreter()?;
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match Self::attempt(setup, &interpreter) {
+            match Self::attempt(setup, &interpreter, interrupt) {
                 Ok(session) => return Ok(session),
                 Err(Mishap::Process(why)) if attempts < ATTEMPTS => {
                     tracing::debug!("{}: {why}; once more", interpreter.display());
@@ -178,7 +206,11 @@ impl Session {
         }
     }
 
-    fn attempt(setup: &Setup, interpreter: &Path) -> Result<Self, Mishap> {
+    fn attempt(
+        setup: &Setup,
+        interpreter: &Path,
+        interrupt: Option<fn() -> bool>,
+    ) -> Result<Self, Mishap> {
         let io = |e: std::io::Error| Mishap::Process(format!("cannot be started: {e}"));
         let scratch = Scratch::new().map_err(io)?;
         let folder = scratch.path().to_owned();
@@ -205,10 +237,19 @@ impl Session {
             setup,
             scratch: &folder,
         };
-        session.within(Some(START));
-        session.found = session
-            .greet(&hello)
-            .map_err(|e| Mishap::Process(session.lost(&e)))?;
+        session.within(Some(setup.start));
+        session.answers.get_mut().heed(interrupt);
+        session.found = session.greet(&hello).map_err(|e| {
+            let asked = interrupt.is_some_and(|interrupt| interrupt());
+            if is_late(&e) || asked {
+                // Another one would take as long.
+                let (seconds, said) = (setup.start.as_secs_f64(), session.program.said());
+                let why = format!("was not ready within start_timeout ({seconds} s){said}");
+                return Mishap::Failure(Failure::Unavailable(why));
+            }
+            Mishap::Process(session.lost(&e))
+        })?;
+        session.answers.get_mut().heed(None);
         match session.found.error.take() {
             Some(why) => Err(Mishap::Failure(Failure::Unavailable(why))),
             None => Ok(session),

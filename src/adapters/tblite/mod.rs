@@ -38,6 +38,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
     home: Home::Library,
     parameters: &PARAMETERS,
     subject: Some("method"),
+    settings: &[],
     catalogue: None,
     availability,
     factory,

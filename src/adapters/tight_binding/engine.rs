@@ -102,7 +102,7 @@ impl<E: Engine> Factory for Job<E> {
         }))
     }
 
-    fn try_out(&self) -> Result<(), String> {
+    fn try_out(&self, _: &Frame<'_>) -> Result<(), String> {
         E::open(self.method).map(drop)
     }
 

@@ -35,6 +35,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
     home: Home::Library,
     parameters: &PARAMETERS,
     subject: None,
+    settings: &[],
     catalogue: None,
     availability,
     factory,

@@ -68,6 +68,7 @@ fn kind<K: Kernel>() -> CalculatorKind {
         home: Home::Rust,
         parameters: K::PARAMETERS,
         subject: None,
+        settings: &[],
         catalogue: None,
         availability: || Availability::Available(String::new()),
         factory: factory::<K>,

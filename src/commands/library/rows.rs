@@ -66,6 +66,7 @@ fn kind<K: RowKernel>() -> KernelKind {
         home: Home::Rust,
         parameters: K::PARAMETERS,
         subject: None,
+        settings: &[],
         factory: factory::<K>,
     }
 }

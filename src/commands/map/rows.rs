@@ -12,13 +12,14 @@ use crate::adapters::hdf5::rows::RowInput;
 use crate::adapters::hdf5::rows::arrays::BesideInput;
 use crate::adapters::hdf5::rows::create::{self, Process};
 use crate::adapters::hdf5::rows::stored::StoredRows;
+use crate::adapters::signals;
 use crate::commands::run::existing::Identity;
 use crate::commands::run::task::{Material, Task};
 use crate::domain::calculator::{Conditions, Home};
 use crate::domain::error::{Error, GoOn, Result};
 use crate::domain::frame::FrameBlock;
 use crate::domain::kernel::{Given, KernelFactory, KernelKind, Layout};
-use crate::domain::parameters::Parameters;
+use crate::domain::parameters::{Parameters, as_json};
 use crate::engine::evaluator::Work;
 use crate::engine::ports::Source;
 use crate::planning::frame_set::FrameSet;
@@ -71,6 +72,9 @@ impl Task for Rows {
             conditions: &self.conditions,
         };
         let factory = (self.kernel.factory)(&self.parameters, &given).map_err(|e| {
+            if signals::asked() {
+                return Error::stopped();
+            }
             let (shown, name) = (path.display(), input.name());
             Error::usage(format!(
                 "kernel {} on {name} of {shown}: {e}",
@@ -99,7 +103,7 @@ struct Array {
 impl Array {
     /// The parameters, and what else decides the results, as pairs.
     fn parameters(&self) -> Vec<(String, String)> {
-        let mut all = self.task.parameters.recorded();
+        let [mut all, _] = self.task.parameters.split(self.task.kernel.settings);
         let more = self.factory.identity().into_iter();
         all.extend(more.map(|(name, value)| (name.to_owned(), value)));
         all
@@ -136,20 +140,19 @@ impl Material for Array {
 
     fn identity(&mut self, go_on: GoOn<'_>) -> Result<Identity> {
         let fingerprint = fingerprint_of_rows(&mut self.input, go_on)?;
-        let pairs = self.parameters().into_iter();
-        let map: serde_json::Map<_, _> = pairs
-            .map(|(name, value)| (name, serde_json::Value::from(value)))
-            .collect();
         Ok(vec![
             (attribute::KERNEL, self.task.kernel.name.to_owned()),
-            (
-                attribute::PARAMETERS,
-                serde_json::Value::from(map).to_string(),
-            ),
-            (attribute::INPUT_FINGERPRINT, fingerprint),
+            // Before the rows: another dataset has others.
             (attribute::KEY, self.input.name()),
+            (attribute::INPUT_FINGERPRINT, fingerprint),
+            (attribute::PARAMETERS, as_json(self.parameters())),
             (attribute::INPUT, self.task.input.display().to_string()),
         ])
+    }
+
+    fn settings(&self) -> Option<String> {
+        let [_, how] = self.task.parameters.split(self.task.kernel.settings);
+        (!how.is_empty()).then(|| as_json(how))
     }
 
     fn lay_out(

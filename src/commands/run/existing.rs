@@ -61,17 +61,21 @@ pub fn laid_aside(path: &Path, identity: &Identity) -> Result<Option<String>> {
 
 fn describe(name: &str, recorded: &str, given: &str, reader: &ResultReader) -> String {
     match name {
+        // The first attribute that only one of the verbs has.
         attribute::CALCULATOR | attribute::KERNEL if recorded.is_empty() => {
             format!("another verb (framewise map and run keep files apart), not {name} {given}")
         }
         attribute::KEY => format!("dataset {recorded}, not {given}"),
         attribute::PARAMETERS => different_parameter(recorded, given),
-        attribute::INPUT_FINGERPRINT => format!(
-            "another input: its geometry is not that of {}, for which the result was created",
-            reader
-                .attribute(attribute::INPUT)
-                .unwrap_or("the recorded input")
-        ),
+        attribute::INPUT_FINGERPRINT => {
+            let what = match reader.item() {
+                "row" => "its rows are not those",
+                _ => "its geometry is not that",
+            };
+            let recorded = reader.attribute(attribute::INPUT);
+            let recorded = recorded.unwrap_or("the recorded input");
+            format!("another input: {what} of {recorded}, for which the result was created")
+        }
         attribute::LEVEL_OF_THEORY => format!("level of theory {recorded:?}, not {given:?}"),
         _ => format!("{name} {recorded}, not {given}"),
     }

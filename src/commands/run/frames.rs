@@ -13,7 +13,7 @@ use crate::adapters::mpi::MpiRanks;
 use crate::domain::calculator::{CalculatorKind, Factory, Home};
 use crate::domain::error::{Error, GoOn, Result};
 use crate::domain::frame::FrameBlock;
-use crate::domain::parameters::Parameters;
+use crate::domain::parameters::{Parameters, as_json};
 use crate::engine::evaluator::Work;
 use crate::engine::ports::Source;
 use crate::planning::cost::{Experience, SizeLaw};
@@ -128,14 +128,23 @@ impl Material for Trajectory {
     fn identity(&mut self, go_on: GoOn<'_>) -> Result<Identity> {
         let fingerprint = fingerprint(&mut self.input, go_on)?;
         let task = &self.task;
+        let more = task.factory.identity().into_iter();
+        let more = more.map(|(name, value)| (name.to_owned(), value));
+        let [what, _] = task.parameters.split(task.calculator.settings);
+        let parameters = what.into_iter().chain(more);
         Ok(vec![
             (attribute::CALCULATOR, task.calculator.name.to_owned()),
-            (attribute::PARAMETERS, task.parameters.to_json()),
+            (attribute::PARAMETERS, as_json(parameters)),
             (attribute::LEVEL_OF_THEORY, task.level_of_theory.clone()),
             (attribute::INPUT_FINGERPRINT, fingerprint),
             (attribute::KEY, self.input.key()),
             (attribute::INPUT, task.input.display().to_string()),
         ])
+    }
+
+    fn settings(&self) -> Option<String> {
+        let [_, how] = self.task.parameters.split(self.task.calculator.settings);
+        (!how.is_empty()).then(|| as_json(how))
     }
 
     fn library(&self) -> Option<String> {
@@ -150,7 +159,13 @@ impl Material for Trajectory {
             return Ok(());
         }
         let name = self.task.calculator.name;
-        let tried = self.task.factory.try_out();
+        let mut block = FrameBlock::default();
+        self.input.read(&pending.slice(0..1), &mut block)?;
+        let tried = self.task.factory.try_out(&block.frame(0));
+        if tried.is_err() {
+            // Whoever waited for a program may have been asked to stop.
+            go_on()?;
+        }
         tried.map_err(|why| Error::failure(format!("calculator {name}: {why}")))
     }
 

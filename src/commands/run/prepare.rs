@@ -158,6 +158,7 @@ pub(super) fn prepare(
         input.lay_out(&config.result, beside, &make, go_on)?;
         attributes.extend(create::version_attributes(&mpi::library_version()));
         attributes.extend(input.library().map(|name| (attribute::LIBRARY, name)));
+        attributes.extend(input.settings().map(|how| (attribute::SETTINGS, how)));
     } else {
         if !standing.reset.is_empty() {
             existing::reset(&config.result, &standing.reset, go_on)?;

@@ -49,6 +49,10 @@ pub trait Material: Source {
     fn glance(&mut self) -> Result<String>;
     /// What makes the job, and where its input is. Looks at the input.
     fn identity(&mut self, go_on: GoOn<'_>) -> Result<Identity>;
+    /// Parameters that change no results, as a JSON object, where there are some.
+    fn settings(&self) -> Option<String> {
+        None
+    }
     /// The library that computes and its version, where there is one.
     fn library(&self) -> Option<String> {
         None

@@ -49,6 +49,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
     home: Home::Rust,
     parameters: &PARAMETERS,
     subject: None,
+    settings: &[],
     catalogue: None,
     availability: || Availability::Available(String::new()),
     factory: |parameters, _| {

@@ -77,6 +77,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
         },
     ],
     subject: None,
+    settings: &[],
     catalogue: None,
     availability: || Availability::Available(String::new()),
     factory: |parameters, _| Ok(Arc::new(PairFactory(Model::new(parameters)))),

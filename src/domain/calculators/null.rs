@@ -19,6 +19,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
     home: Home::Rust,
     parameters: &[],
     subject: None,
+    settings: &[],
     catalogue: None,
     availability: || Availability::Available(String::new()),
     factory: |_, _| Ok(Arc::new(Null)),

@@ -61,6 +61,7 @@ pub static KIND: CalculatorKind = CalculatorKind {
         },
     ],
     subject: None,
+    settings: &[],
     catalogue: None,
     availability: || Availability::Available(String::new()),
     factory: |parameters, _| Ok(Arc::new(Model::new(parameters)?)),

@@ -234,6 +234,8 @@ pub struct KernelKind {
     pub parameters: &'static [ParameterSpec],
     /// The parameter that can be given with the name: `--kernel NAME:VALUE`.
     pub subject: Option<&'static str>,
+    /// Parameters that decide how it is computed, not what: a run may go on with others.
+    pub settings: &'static [&'static str],
     /// Checks parameters beyond their types, and the input.
     pub factory: MakeKernel,
 }

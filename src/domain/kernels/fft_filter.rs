@@ -62,6 +62,7 @@ pub static KIND: KernelKind = KernelKind {
         },
     ],
     subject: None,
+    settings: &[],
     factory: make,
 };
 

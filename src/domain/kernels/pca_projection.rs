@@ -44,6 +44,7 @@ pub static KIND: KernelKind = KernelKind {
         ),
     ],
     subject: Some("components"),
+    settings: &[],
     factory: make,
 };
 

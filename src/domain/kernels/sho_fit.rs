@@ -9,6 +9,8 @@ use std::sync::Arc;
 use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
 use nalgebra::storage::Owned;
 use nalgebra::{Dyn, Matrix, OMatrix, U4, Vector, Vector4};
+use xxhash_rust::xxh3::xxh3_64;
+use zerocopy::IntoBytes as _;
 
 use crate::domain::calculator::{Failure, Home};
 use crate::domain::kernel::{
@@ -46,6 +48,7 @@ pub static KIND: KernelKind = KernelKind {
         },
     ],
     subject: None,
+    settings: &[],
     factory: make,
 };
 
@@ -60,6 +63,8 @@ fn make(
         );
     }
     let elements = given.rows.elements();
+    // The array that was named may change, and the name stay.
+    let named = parameters.text("frequencies").is_some();
     let (frequencies, unit) = match parameters.text("frequencies") {
         Some(typed) => (typed_frequencies(typed, given)?, "Hz".to_owned()),
         None => of_dataset(&given.rows.axes).map_err(ParameterError)?,
@@ -78,7 +83,10 @@ fn make(
             "there are {bins} frequencies, but rows have {elements} elements, which is no multiple of that"
         ));
     }
+    let hash = xxh3_64(frequencies.as_bytes());
+    let identity = named.then(|| ("frequencies-xxh3", format!("{hash:016x}")));
     Ok(Arc::new(Fit {
+        identity: identity.into_iter().collect(),
         frequencies: frequencies.into(),
         spectra: elements / bins,
         unit: given.rows.unit().to_owned(),
@@ -136,6 +144,7 @@ fn of_dataset(axes: &[Axis]) -> Result<(Vec<f64>, String), String> {
 /// Both the factory and the kernel.
 #[derive(Clone, Debug)]
 struct Fit {
+    identity: Vec<(&'static str, String)>,
     frequencies: Arc<[f64]>,
     spectra: usize,
     unit: String,
@@ -144,6 +153,10 @@ struct Fit {
 }
 
 impl KernelFactory for Fit {
+    fn identity(&self) -> Vec<(&'static str, String)> {
+        self.identity.clone()
+    }
+
     fn build(&self) -> Result<Box<dyn Kernel>, String> {
         Ok(Box::new(self.clone()))
     }

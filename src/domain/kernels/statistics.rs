@@ -27,6 +27,7 @@ pub static KIND: KernelKind = KernelKind {
         help: "which part of complex rows; real rows have none",
     }],
     subject: None,
+    settings: &[],
     factory: |parameters, given| {
         let part = match parameters.text("part") {
             _ if !given.rows.is_complex() => Part::All,
