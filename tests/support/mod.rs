@@ -11,6 +11,7 @@ pub mod launch;
 pub mod poison;
 pub mod power;
 pub mod results;
+pub mod scenario;
 pub mod tap;
 pub mod torture;
 pub mod xyz;
