@@ -3,6 +3,7 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
+pub mod cluster;
 pub mod derivatives;
 pub mod evaluated;
 pub mod folder;

@@ -1,0 +1,152 @@
+//! A real SLURM on this machine alone (`scripts/cluster`), for one test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::launch::{Finished, Launch};
+
+/// Longest time for the cluster to start, or to stop.
+const CLUSTER_LIMIT: &str = "60";
+/// Longest time for a job, in the queue and running.
+const JOB_LIMIT: Duration = Duration::from_secs(150);
+
+/// The cluster; goes away with its test, and with it all its jobs.
+pub struct Cluster {
+    folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// Nodes n1, n2... of so many processors each.
+    pub fn up(nodes: usize, processors: usize) -> Self {
+        // Names of sockets have to be short.
+        let folder = tempfile::Builder::new().prefix("fwc").tempdir_in("/tmp");
+        let cluster = Self {
+            folder: folder.unwrap(),
+        };
+        cluster.script(&["up", &nodes.to_string(), &processors.to_string()]);
+        cluster
+    }
+
+    fn script(&self, arguments: &[&str]) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/cluster");
+        let output = Command::new("timeout")
+            .args(["--kill-after=10", CLUSTER_LIMIT])
+            .arg(script)
+            .args(arguments)
+            .env("FRAMEWISE_CLUSTER", self.path(""))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "scripts/cluster {arguments:?}: {said}"
+        );
+    }
+
+    /// A file of the cluster's folder.
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("c").join(name)
+    }
+
+    /// A line of a shell in which `srun`, `sbatch`... mean this cluster and `framewise` is found.
+    pub fn shell(&self, line: &str, folder: &Path) -> Launch {
+        let conf = self.path("slurm.conf").display().to_string();
+        Launch::shell(line, folder).variable("SLURM_CONF", &conf)
+    }
+
+    /// What a command says on standard output, which must end well.
+    #[track_caller]
+    pub fn asks(&self, line: &str) -> String {
+        let finished = self.shell(line, Path::new("/")).expect(0);
+        finished.stdout.trim().to_owned()
+    }
+
+    /// Submits `script` of `folder` with `sbatch`, with what else is said on its command line; the number of the job.
+    #[track_caller]
+    pub fn submit(&self, options: &str, script: &str, folder: &Path) -> u32 {
+        let line = format!("sbatch --parsable {options} {script}");
+        let submitted = self.shell(&line, folder).expect(0);
+        let number = submitted.stdout.trim().parse();
+        number.unwrap_or_else(|e| panic!("{e}: {submitted}"))
+    }
+
+    /// What `scontrol show job` says of one field: `JobState`, `Restarts`, `ExitCode`...
+    #[track_caller]
+    pub fn field(&self, job: u32, name: &str) -> String {
+        let shown = self.asks(&format!("scontrol -o show job {job}"));
+        let mut fields = shown.split_whitespace();
+        let key = format!("{name}=");
+        let value = fields.find_map(|field| field.strip_prefix(&key));
+        value
+            .unwrap_or_else(|| panic!("no {name}: {shown}"))
+            .to_owned()
+    }
+
+    /// Waits until the job is in one of these states (comma between); says in which.
+    #[track_caller]
+    pub fn wait_for(&self, job: u32, states: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let state = self.field(job, "JobState");
+            if states.split(',').any(|one| one == state) {
+                return state;
+            }
+            let queue = || self.asks("squeue; sinfo");
+            assert!(
+                begun.elapsed() < JOB_LIMIT,
+                "job {job} is {state}, not {states}:\n{}",
+                queue()
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Kills the daemon of a node, as when the node is lost to SLURM while its processes live on.
+    pub fn lose(&self, node: &str) {
+        let pid = std::fs::read_to_string(self.path(node).join("slurmd.pid")).unwrap();
+        let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+    }
+
+    /// Starts the daemon of a node again.
+    #[track_caller]
+    pub fn find_again(&self, node: &str) {
+        let conf = self.path("slurm.conf");
+        let line = format!(
+            "PATH=$PATH:/usr/sbin slurmd -f {} -N {node}",
+            conf.display()
+        );
+        self.shell(&line, Path::new("/")).expect(0);
+    }
+
+    /// The processes of a job that run this program, on whatever node.
+    pub fn processes(&self, job: u32, program: &Path) -> Vec<Pid> {
+        let program = std::fs::canonicalize(program).unwrap();
+        let conf = format!("SLURM_CONF={}", self.path("slurm.conf").display());
+        let id = format!("SLURM_JOB_ID={job}");
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let ours = numbers.filter(|pid| {
+            let of = |name: &str| format!("/proc/{pid}/{name}");
+            let exe = std::fs::read_link(of("exe")).is_ok_and(|exe| exe == program);
+            let environment = std::fs::read(of("environ")).unwrap_or_default();
+            let has = |line: &str| environment.split(|b| *b == 0).any(|e| e == line.as_bytes());
+            exe && has(&conf) && has(&id)
+        });
+        ours.filter_map(Pid::from_raw).collect()
+    }
+
+    /// Runs a line to its end, see [`shell`](Self::shell).
+    pub fn run(&self, line: &str, folder: &Path) -> Finished {
+        self.shell(line, folder).run()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.script(&["down"]);
+    }
+}
