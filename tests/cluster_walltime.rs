@@ -91,14 +91,14 @@ fn a_chain_goes_on_after_a_kill_without_warning() {
     );
     let job = submit(&cluster, &work, "--again chain", "");
     work.wait_for(1);
-    // The script and all that it has started, as the kernel does when a node runs out of memory.
-    cluster.kill(job, Path::new("/bin/bash"));
-    cluster.kill(job, &program());
     let next = job + 1;
     assert_eq!(
         cluster.field(next, "Dependency").split('(').next(),
         Some(&*format!("afternotok:{job}"))
     );
+    // The script and all that it has started, as the kernel does when a node runs out of memory.
+    cluster.kill(job, Path::new("/bin/bash"));
+    cluster.kill(job, &program());
     assert_eq!(cluster.wait_for(job, OVER), "FAILED");
     ends(
         &cluster,

@@ -26,13 +26,14 @@ pub fn program() -> PathBuf {
 
 /// Names the launcher of the MPI with which `FRAMEWISE_PROGRAM` was built.
 const LAUNCHER: &str = "FRAMEWISE_LAUNCHER";
-/// Longest time of one launch.
+/// Longest time of one launch, unless it is given more.
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A launch that is being put together.
 pub struct Launch {
     command: Command,
     shown: String,
+    limit: Duration,
 }
 
 /// What a launch left behind.
@@ -109,6 +110,7 @@ impl Launch {
         Self {
             command,
             shown: String::new(),
+            limit: LIMIT,
         }
     }
 
@@ -129,6 +131,12 @@ impl Launch {
     pub fn arg(mut self, argument: &str) -> Self {
         self.command.arg(argument);
         let _ = write!(self.shown, " {argument:?}");
+        self
+    }
+
+    /// Gives it more time than others.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -156,7 +164,8 @@ impl Launch {
         });
         let (over, watched) = mpsc::channel();
         let pid = pid_of(&child);
-        let watchdog = std::thread::spawn(move || bite(&watched, pid));
+        let limit = self.limit;
+        let watchdog = std::thread::spawn(move || bite(&watched, limit, pid));
         Running {
             child,
             started,
@@ -225,7 +234,10 @@ impl std::fmt::Display for Finished {
         )?;
         if !self.overdue.is_empty() {
             let there = self.overdue.join("\n");
-            write!(f, "\nkilled after {LIMIT:?}, when there were:\n{there}")?;
+            write!(
+                f,
+                "\nkilled at the limit of time, when there were:\n{there}"
+            )?;
         }
         Ok(())
     }
@@ -359,8 +371,8 @@ fn pid_of(child: &Child) -> Pid {
 }
 
 /// Kills when the end has not come within the limit; says what was there then.
-fn bite(over: &Receiver<()>, pid: Pid) -> Vec<String> {
-    if over.recv_timeout(LIMIT) != Err(RecvTimeoutError::Timeout) {
+fn bite(over: &Receiver<()>, limit: Duration, pid: Pid) -> Vec<String> {
+    if over.recv_timeout(limit) != Err(RecvTimeoutError::Timeout) {
         return Vec::new();
     }
     let there = with_descendants(pid).into_iter().map(portrait).collect();

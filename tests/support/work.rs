@@ -1,6 +1,7 @@
 //! A job that takes as long as a test needs on whatever machine this is: frames of some milliseconds, so many of them.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::folder::{Folder, perturbed};
 use super::results::{completed, metrics};
@@ -27,6 +28,7 @@ impl Work {
         let work = Self { folder };
         work.folder
             .on(2, &format!("{} -t 1", work.command("whole.h5")))
+            .within(Duration::from_mins(5))
             .expect(0);
         work
     }
@@ -55,14 +57,14 @@ impl Work {
     /// Waits until so many frames of the result are completed.
     #[track_caller]
     pub fn wait_for(&self, frames: usize) {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         while !self.result().exists() || completed(&self.result()) < frames {
             let so_far = begun.elapsed();
             assert!(
                 so_far.as_secs() < 60,
                 "fewer than {frames} frames after {so_far:?}"
             );
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 }
