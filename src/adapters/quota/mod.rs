@@ -1,6 +1,7 @@
 //! How much of a file system this user may still fill: from its own command where there is one, else from the kernel.
 //!
-//! Tried with the kernel's quota of ext4; what `lfs quota` (Lustre) and `quota` (NFS) print is after their manual pages.
+//! None of them was tried on a disk with a quota: the call of the kernel, and what `lfs quota` (Lustre) and `quota` (NFS)
+//! print, are after their manual pages.
 
 mod ffi;
 
