@@ -24,8 +24,10 @@ mpich|libmpich-dev|-|its headers
 mpich|libhdf5-mpich-dev|-|parallel HDF5 on it; Open MPI's stays the default
 cluster|slurm-wlm|-|SLURM, for the cluster in a box
 cluster|munge|munged|its keys
+hosts|iproute2|ip|network namespaces, for several hosts on one machine
 test|hdf5-tools|h5dump|h5dump reads the results
 test|strace|strace|strace makes writes of a run fail
+test|shellcheck|shellcheck|reads the scripts that `framewise job` writes
 test|python3-venv|-|Python environment in which h5py and ASE read the results
 test|lammps|lmp|LAMMPS, a client of the ipi calculator
 compare|lammps|lmp|LAMMPS, whose rerun framewise is measured against

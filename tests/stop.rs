@@ -110,7 +110,7 @@ fn the_walltime_is_learnt_from_slurm_pbs_and_lsf() {
             "PATH=$PWD/bin:$PATH {variables} framewise run in.h5 -o r.h5 --stop-before 3590s --frames 0:4 {SHORT}"
         );
         let finished = Launch::shell(&line, &folder.path(".")).run().expect(0);
-        let told = ["3600s", "3599s", "3598s", "3597s"];
+        let told = ["1h", "59m 59s", "59m 58s", "59m 57s"];
         let told = told.map(|t| finished.stderr.contains(&format!("walltime ends in {t}")));
         assert!(told.contains(&true), "{variables}: {finished}");
     }

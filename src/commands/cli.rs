@@ -4,7 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
 use super::{
-    bench, calculators, doctor, evaluate, export, import, keep, kernels, map, run, status, verify,
+    bench, calculators, doctor, evaluate, export, import, job, keep, kernels, map, run, status,
+    verify,
 };
 
 /// Evaluates every frame of a trajectory with a calculator, on any number of MPI ranks, into one HDF5 file
@@ -56,6 +57,8 @@ pub enum Verb {
     Kernels(kernels::KernelsArgs),
     /// Look at MPI, HDF5, launcher, nodes, file system: what is wrong and how to mend it
     Doctor(doctor::DoctorArgs),
+    /// Write a script for SLURM, PBS or LSF that runs a command and goes on until all is completed
+    Job(Box<job::JobScriptArgs>),
     /// The process of an engine under `run --isolate`
     #[command(hide = true)]
     Evaluate(evaluate::EvaluateArgs),

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod evaluate;
 pub mod export;
 pub mod import;
+pub mod job;
 pub mod keep;
 pub mod kernels;
 pub mod library;
@@ -61,6 +62,7 @@ pub fn main() -> ExitCode {
                 Verb::Verify(args) => verify::execute(args),
                 Verb::Calculators(args) => calculators::execute(args),
                 Verb::Kernels(args) => kernels::execute(args),
+                Verb::Job(args) => job::execute(args).map(|()| ExitCode::SUCCESS),
                 Verb::Run(_)
                 | Verb::Map(_)
                 | Verb::Doctor(_)

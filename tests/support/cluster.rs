@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::launch::{Finished, Launch};
+use super::launch::{Finished, Launch, send_if_there};
 
 /// Longest time for the cluster to start, or to stop.
 const CLUSTER_LIMIT: &str = "60";
@@ -36,7 +36,7 @@ impl Cluster {
             .args(["--kill-after=10", CLUSTER_LIMIT])
             .arg(script)
             .args(arguments)
-            .env("FRAMEWISE_CLUSTER", self.path(""))
+            .env("FRAMEWISE_CLUSTER", self.folder.path().join("c"))
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -104,6 +104,15 @@ impl Cluster {
         }
     }
 
+    /// Gives a waiting job another number of nodes, a rank on each.
+    #[track_caller]
+    pub fn widen(&self, job: u32, nodes: usize) {
+        self.asks(&format!("scontrol update jobid={job} numtasks={nodes}"));
+        self.asks(&format!(
+            "scontrol update jobid={job} numnodes={nodes}-{nodes}"
+        ));
+    }
+
     /// Kills the daemon of a node, as when the node is lost to SLURM while its processes live on.
     pub fn lose(&self, node: &str) {
         let pid = std::fs::read_to_string(self.path(node).join("slurmd.pid")).unwrap();
@@ -111,30 +120,71 @@ impl Cluster {
         kill_process(pid, Signal::KILL).unwrap();
     }
 
-    /// Starts the daemon of a node again.
+    /// Kills all processes of a job on a node.
+    pub fn kill_on(&self, job: u32, node: &str) {
+        let of_node = format!("SLURMD_NODENAME={node}");
+        for process in self.with_variables(&[format!("SLURM_JOB_ID={job}"), of_node]) {
+            send_if_there(process, Signal::KILL);
+        }
+    }
+
+    /// Waits until the job has been put back into the queue so many times and runs again.
     #[track_caller]
-    pub fn find_again(&self, node: &str) {
-        let conf = self.path("slurm.conf");
-        let line = format!(
-            "PATH=$PATH:/usr/sbin slurmd -f {} -N {node}",
-            conf.display()
-        );
-        self.shell(&line, Path::new("/")).expect(0);
+    pub fn wait_for_restart(&self, job: u32, times: u32) {
+        let begun = Instant::now();
+        loop {
+            let restarts: u32 = self.field(job, "Restarts").parse().unwrap();
+            if restarts >= times && self.field(job, "JobState") == "RUNNING" {
+                return;
+            }
+            let shown = || self.asks(&format!("scontrol show job {job}; sinfo"));
+            assert!(begun.elapsed() < JOB_LIMIT, "{}", shown());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Kills all processes of a job with this program, as soon as there are some, on whatever node.
+    #[track_caller]
+    pub fn kill(&self, job: u32, program: &Path) {
+        let begun = Instant::now();
+        let found = loop {
+            let found = self.processes(job, program);
+            if !found.is_empty() {
+                break found;
+            }
+            assert!(
+                begun.elapsed() < JOB_LIMIT,
+                "job {job} runs no {}",
+                program.display()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        for process in found {
+            send_if_there(process, Signal::KILL);
+        }
     }
 
     /// The processes of a job that run this program, on whatever node.
     pub fn processes(&self, job: u32, program: &Path) -> Vec<Pid> {
         let program = std::fs::canonicalize(program).unwrap();
+        let mut ours = self.with_variables(&[format!("SLURM_JOB_ID={job}")]);
+        ours.retain(|pid| {
+            let exe = std::fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero()));
+            exe.is_ok_and(|exe| exe == program)
+        });
+        ours
+    }
+
+    /// Processes of this cluster that have these variables.
+    fn with_variables(&self, variables: &[String]) -> Vec<Pid> {
         let conf = format!("SLURM_CONF={}", self.path("slurm.conf").display());
-        let id = format!("SLURM_JOB_ID={job}");
+        let wanted: Vec<_> = variables.iter().chain([&conf]).collect();
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         let ours = numbers.filter(|pid| {
-            let of = |name: &str| format!("/proc/{pid}/{name}");
-            let exe = std::fs::read_link(of("exe")).is_ok_and(|exe| exe == program);
-            let environment = std::fs::read(of("environ")).unwrap_or_default();
-            let has = |line: &str| environment.split(|b| *b == 0).any(|e| e == line.as_bytes());
-            exe && has(&conf) && has(&id)
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let set: Vec<_> = environment.split(|b| *b == 0).collect();
+            wanted.iter().all(|line| set.contains(&line.as_bytes()))
         });
         ours.filter_map(Pid::from_raw).collect()
     }

@@ -13,12 +13,17 @@ pub(super) fn left(now: u64) -> Option<u64> {
     }
     let job = job?;
     // Unix time needs no time zone: SLURM_TIME_FORMAT is a strftime format.
-    let end = output_of(
+    let told = output_of(
         environment::command("squeue")
-            .args(["-h", "-j", &job, "-o", "%e"])
+            .args(["-h", "-j", &job, "-o", "%e %l"])
             .env("SLURM_TIME_FORMAT", "%s"),
-    )
-    .and_then(|text| text.lines().next()?.trim().parse::<u64>().ok());
+    );
+    let mut words = told.as_deref().unwrap_or_default().split_whitespace();
+    let end = words.next().and_then(|word| word.parse::<u64>().ok());
+    // A job without limit is said to end in a year.
+    if words.next() == Some("UNLIMITED") {
+        return None;
+    }
     if let Some(end) = end {
         return Some(end.saturating_sub(now));
     }

@@ -9,8 +9,8 @@ use crate::engine::ports::Ranks;
 use crate::engine::settings::Deadline;
 use crate::engine::together::on_first_rank;
 
-use super::config::Walltime;
 use super::job::Setting;
+use super::walltime::Walltime;
 
 /// When the job will be ended, on the clock that began with the process.
 pub(super) fn deadline(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Option<Deadline>> {
@@ -34,7 +34,8 @@ pub(super) fn deadline(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Op
         || "before as long as the longest frame and a commit take".to_owned(),
         |before| format!("{before:.0?} before"),
     );
-    tracing::info!("walltime ends in {left:.0?}; stopping {before}");
+    let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+    tracing::info!("walltime ends in {left}; stopping {before}");
     Ok(Some(Deadline {
         end,
         before: config.stop_before,

@@ -4,7 +4,7 @@
 //! of a job, which has a [`task`], calculators on `frames` here: [`place`] where its result can be, `prepare`, `found` and [`existing`]
 //! what there is to do, `recheck` whether results are still there, `team` how many workers compute where, `weigh` what frames will
 //! cost, `poison` which of them have taken a run down, `birth` of a new file, `closing` it, `deadline` when to
-//! stop, [`watch`] what is said meanwhile, `ending` what is said at the end.
+//! stop ([`walltime`] as typed), [`watch`] what is said meanwhile, `ending` what is said at the end.
 
 pub mod args;
 mod bar;
@@ -25,5 +25,6 @@ mod prepare;
 mod recheck;
 pub mod task;
 pub mod team;
+pub mod walltime;
 pub mod watch;
 mod weigh;

@@ -1,0 +1,4 @@
+{{ launcher }} \
+{% for line in command %}
+    {{ line }}{{ " \\\n" if not loop.last }}
+{%- endfor %}
