@@ -1,13 +1,8 @@
 //! When the batch system will end this job.
 //!
 //! Each batch system is asked in its own way, by a command that may hang, be missing, or say nothing: then nobody
-<<<<<<< HEAD
-//! knows, and the job runs without a walltime. SLURM's has been tried for real (22.05, `tests/launchers.rs`); the commands of the
-//! others and what they print are after their documentation, and the tests put scripts that print the same in their place.
-=======
 //! knows, and the job runs without a walltime. SLURM's was seen to work on a real one (tests/cluster_walltime.rs); those of PBS and LSF
 //! are after their documentation, and the tests put scripts that print the same in their place.
->>>>>>> origin/main
 
 mod lsf;
 mod pbs;
@@ -32,11 +27,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// What a command prints, if it ends well and soon.
-<<<<<<< HEAD
-pub(super) fn output_of(command: &mut Command) -> Option<String> {
-=======
 pub fn output_of(command: &mut Command) -> Option<String> {
->>>>>>> origin/main
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
