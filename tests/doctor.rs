@@ -267,7 +267,12 @@ fn nodes_that_differ_are_told_one_by_one() {
         "{program:#}"
     );
     expect(&finished, "same threads", "WRONG", "differs between nodes");
-    expect(&finished, "same calculators", "WRONG", "xtb is not on all nodes");
+    expect(
+        &finished,
+        "same calculators",
+        "WRONG",
+        "xtb is not on all nodes",
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use support::cluster::Cluster;
 use support::folder::{Folder, perturbed};
+use support::hosts::Hosts;
 use support::launch::{Finished, Launch};
 use support::results::{assert_same, completed};
 use support::scenario::Scenario;
@@ -281,6 +282,36 @@ fn several_jobs_on_one_node() {
         &stage.path("r.h5"),
         &stage.path("whole.h5"),
         "both complete",
+    );
+}
+
+/// Without a batch system, over a network.
+#[test]
+#[ignore = "wants root and network namespaces: scripts/test-cluster"]
+fn mpiexec_across_hosts() {
+    let scenario = Scenario::begin("launcher mpirun-hosts", "mpiexec on h1:1,h2:2, as by ssh");
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_small_cell.xyz", 40, 4));
+    folder
+        .alone("run in.h5 -o whole.h5 --calculator null")
+        .expect(0);
+    let hosts = Hosts::up(2);
+    let launch = |what: &str| hosts.launch("h1:1,h2:2", what, &folder.path("."));
+    launch("run in.h5 -o r.h5 --calculator null").expect(0);
+    let told = launch("doctor --json .").run();
+    let world = found(&told, "world");
+    assert!(text(&world).contains("3 ranks on 2 nodes"), "{world:#}");
+    let names = world["nodes"].as_array().unwrap().iter();
+    let names: Vec<_> = names.map(|node| node["node"].as_str().unwrap()).collect();
+    assert_eq!(names, ["h1", "h2"]);
+    for subject in ["one folder", "clocks", "lost nodes", "same program"] {
+        let finding = found(&told, subject);
+        assert_eq!(finding["verdict"], "ok", "{finding:#}");
+    }
+    scenario.ends_whole(
+        &folder.path("r.h5"),
+        &folder.path("whole.h5"),
+        "3 ranks on 2",
     );
 }
 
