@@ -60,7 +60,7 @@ fn check_with(
         None => "srun --mpi=none".to_owned(),
     };
     Err(Error::failure(format!(
-        "{srun} started {}, but {library} here speaks PMIx alone: write `srun --mpi=pmix framewise ...` (`srun --mpi=list` tells \
+        "{srun} started {} (SLURM_STEP_NUM_TASKS={tasks}), but {library} here speaks PMIx alone: write `srun --mpi=pmix framewise ...` (`srun --mpi=list` tells \
          whether this SLURM has it), or `mpiexec framewise ...` in the job's script",
         processes(tasks),
     )))

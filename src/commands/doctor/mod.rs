@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use crate::adapters::mpi::{MpiRanks, World, launcher};
 use crate::commands::cli::Talk;
 use crate::commands::run::config;
-use crate::commands::run::launch::meet;
+use crate::commands::run::launch::{meet, not_all};
 use crate::commands::{logging, say};
 use crate::domain::error::{Error, Result};
 use crate::engine::ports::Ranks;
@@ -110,8 +110,9 @@ fn alone(args: &DoctorArgs, trouble: Option<&Error>) -> ExitCode {
 }
 
 fn of_all(args: &DoctorArgs, ranks: &mut MpiRanks) -> Result<ExitCode> {
-    // Ranks that were started for something else are heard here.
-    together(ranks, Ok(()))?;
+    if let Some(error) = not_all(ranks, "was started for doctor, the others not") {
+        return Err(error);
+    }
     let advice = "start the same command on every rank";
     let commands = ("the commands of the ranks", advice);
     same_everywhere(ranks, commands, &format!("{args:?}"))?;
