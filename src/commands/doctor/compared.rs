@@ -179,7 +179,7 @@ fn machines(survey: &Survey) -> Finding {
             node.facts.kernel
         )
     };
-    if count(survey, &shown) < 2 {
+    if count(survey, shown) < 2 {
         return good(subject, format!("all nodes: {}", shown(&survey.nodes[0])));
     }
     note(

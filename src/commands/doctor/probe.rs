@@ -8,7 +8,6 @@ use tempfile::NamedTempFile;
 
 use crate::adapters::mpi::MpiRanks;
 use crate::adapters::owner::Owner;
-use crate::domain::error::Result;
 use crate::engine::ports::Ranks;
 
 /// How long a node may take to see it: clients of NFS keep what they know of a folder for up to a minute, but look again
@@ -25,7 +24,7 @@ pub(super) struct Probe {
 
 impl Probe {
     /// Puts it there; `None` where rank 0 cannot, which is told elsewhere. Collective.
-    pub fn put(folder: &Path, ranks: &mut MpiRanks) -> Result<Option<Self>> {
+    pub fn put(folder: &Path, ranks: &mut MpiRanks) -> Option<Self> {
         let content = Owner::this_process().key();
         let file = (ranks.rank() == 0).then(|| write(folder, &content).ok());
         let file = file.flatten();
@@ -34,11 +33,11 @@ impl Probe {
         let name = name.map(|name| name.to_string_lossy().into_owned());
         let told = name.map_or_else(String::new, |name| format!("{name} {content}"));
         let told = ranks.tell(0, &told);
-        Ok(told.split_once(' ').map(|(name, content)| Self {
+        told.split_once(' ').map(|(name, content)| Self {
             path: folder.join(name),
             content: content.to_owned(),
             _file: file,
-        }))
+        })
     }
 
     /// Why this node does not see it as it was written.

@@ -85,6 +85,7 @@ mod tests {
 
     #[test]
     fn the_job_must_fit_the_disk_and_the_quota() {
+        use Verdict::{Good, Wrong};
         let wanted = Wanted {
             input: "in.h5".into(),
             frames: 7,
@@ -100,7 +101,6 @@ mod tests {
             let found = findings(&folder, wanted);
             found.iter().map(|f| f.verdict).collect::<Vec<_>>()
         };
-        use Verdict::{Good, Wrong};
         let quota = |used| Some(("lfs quota".to_owned(), used, 6_000_000));
         assert_eq!(verdicts(5_000_000, None, Some(&wanted)), [Good]);
         assert_eq!(verdicts(4_999_999, None, Some(&wanted)), [Wrong]);

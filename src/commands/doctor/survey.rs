@@ -82,7 +82,7 @@ impl Survey {
         let facts = leads.then(|| NodeFacts::find(folder));
         let facts = gather(ranks, &facts)?;
         let ahead = ranks.clock_offsets(&firsts);
-        let probe = Probe::put(folder, ranks)?;
+        let probe = Probe::put(folder, ranks);
         let blind = gather(
             ranks,
             &probe.as_ref().filter(|_| leads).and_then(Probe::look),

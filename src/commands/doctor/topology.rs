@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(verdict(4, &[&[0, 1], &[1, 2]]), Verdict::Wrong);
         assert_eq!(verdict(4, &[&[0, 1, 2, 3], &[3]]), Verdict::Wrong);
         assert_eq!(verdict(4, &[&[0], &[0]]), Verdict::Wrong);
-        assert_eq!(verdict(2, &[&[0, 1]; 3]), Verdict::Note);
+        assert_eq!(verdict(2, &[&[0, 1], &[0, 1], &[0, 1]]), Verdict::Note);
     }
 
     #[test]
