@@ -90,6 +90,10 @@ fn ranks_that_were_told_different_things_end_with_one_message() {
             "error: rank 1 on HOST: was started for a verb that runs alone",
         ),
         (
+            format!("mpiexec {run} : -n 1 framewise doctor"),
+            "error: rank 1 on HOST: was started for doctor, the others not",
+        ),
+        (
             format!("mpiexec {run} : {run} --config no.toml"),
             "error: rank 1 on HOST: --config no.toml: No such file",
         ),
@@ -155,7 +159,7 @@ fn singletons_of_another_launcher_create_nothing() {
          SLURM_PROCID=1 {run} & SLURM_PROCID=0 {run}; a=$?; wait %1; exit $a$?"
     );
     let finished = soon(&folder, &line).expect(11);
-    finished.error("srun started 2 processes (SLURM_STEP_NUM_TASKS=2)");
+    finished.error("started 2 processes (SLURM_STEP_NUM_TASKS=2)");
     // A batch script in which the launcher was forgotten.
     let batch = "SLURM_JOB_ID=7 SLURM_NTASKS=4";
     let finished = soon(&folder, &format!("{batch} {run}")).expect(1);

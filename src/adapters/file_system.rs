@@ -17,6 +17,9 @@
 
 use std::path::Path;
 
+use crate::adapters::environment;
+use crate::adapters::walltime::output_of;
+
 /// A kind of file system, as far as writing in parallel is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -132,21 +135,56 @@ impl Kind {
         hints
     }
 
-    /// What a user can do for it that hints cannot.
-    pub fn advice(self) -> Option<&'static str> {
+    /// What to know of it that hints cannot mend, and what a user can do.
+    pub fn advice(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Lustre => Some(
-                "results of more than 1 GB want several stripes: those of the folder (lfs getstripe FOLDER shows them, lfs \
-                 setstripe -c 8 -S 4M FOLDER sets them) or, for one result, run --hint striping_factor=8 --hint striping_unit=4194304",
-            ),
-            Self::Nfs => Some(
-                "MPI-IO on NFS is slow and needs its mount option noac for several nodes; prefer a parallel file system",
-            ),
-            Self::Tmpfs => Some("tmpfs is memory: results do not survive a reboot"),
-            Self::Overlay => Some("a container's own layer: results go away with the container"),
+            Self::Lustre => Some((
+                "results of more than 1 GB want several stripes",
+                "lfs setstripe -c 8 -S 4M FOLDER, or for one result run --hint striping_factor=8 --hint striping_unit=4194304",
+            )),
+            Self::Nfs => Some((
+                "MPI-IO on NFS is slow, and clients of several nodes see what others wrote only with its mount option noac",
+                "put results on a parallel file system; for several nodes have it mounted with noac, or use one node",
+            )),
+            Self::Tmpfs => Some((
+                "tmpfs is memory: what is there counts as memory of the node, other nodes do not see it, and it is gone after a reboot",
+                "name a folder on a disk, or copy the result before the job ends",
+            )),
+            Self::Overlay => Some((
+                "a container's own layer: results go away with the container, and other nodes do not see them",
+                "mount a folder of the host: docker run -v /scratch/me:/data, apptainer --bind /scratch/me:/data",
+            )),
             _ => None,
         }
     }
+
+    /// Whether several machines may see it.
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Lustre | Self::Gpfs | Self::BeeGfs | Self::Nfs)
+    }
+
+    /// What a sync, of which a commit makes two, reaches there.
+    pub fn sync(self) -> &'static str {
+        match self {
+            Self::Tmpfs => "reaches memory alone: nothing of it outlives the machine",
+            Self::Nfs => "reaches the server, which keeps it when the node is lost",
+            Self::Lustre | Self::Gpfs | Self::BeeGfs => {
+                "reaches the servers of the file system, which keep it when the node is lost"
+            }
+            Self::Local(_) => {
+                "reaches the disk, and outlives a loss of power where the disk's own cache does"
+            }
+            Self::Overlay => "reaches the disk below the container's layers",
+            Self::Unknown => "reaches what this file system takes for a disk",
+        }
+    }
+}
+
+/// How files of a folder on Lustre are striped, as `lfs` says it; `None` where it is not there.
+pub fn stripes(folder: &Path) -> Option<String> {
+    let mut command = environment::command("lfs");
+    let told = output_of(command.args(["getstripe", "-d"]).arg(folder))?;
+    Some(told.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Who heeds which hints in an MPI library of this version text.

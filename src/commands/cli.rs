@@ -55,7 +55,7 @@ pub enum Verb {
     Calculators(calculators::CalculatorsArgs),
     /// Kernels of `map` and their parameters
     Kernels(kernels::KernelsArgs),
-    /// Look at MPI, HDF5, file system, threads: what is wrong and how to mend it
+    /// Look at MPI, HDF5, launcher, nodes, file system: what is wrong and how to mend it
     Doctor(doctor::DoctorArgs),
     /// Write a script for SLURM, PBS or LSF that runs a command and goes on until all is completed
     Job(Box<job::JobScriptArgs>),

@@ -46,6 +46,8 @@ pub fn main() -> ExitCode {
         // The other end of a pipe listens, and nobody else.
         Verb::Evaluate(args) => return evaluate::execute(args),
         Verb::Keep(args) => return keep::execute(args),
+        // With a launcher it is a job, without one it needs no MPI.
+        Verb::Doctor(args) => return doctor::execute(args, &cli.talk),
         // Some of it is for all ranks, some for one.
         Verb::Bench(args) => bench::execute(args, &cli.talk),
         verb => {
@@ -61,9 +63,9 @@ pub fn main() -> ExitCode {
                 Verb::Calculators(args) => calculators::execute(args),
                 Verb::Kernels(args) => kernels::execute(args),
                 Verb::Job(args) => job::execute(args).map(|()| ExitCode::SUCCESS),
-                Verb::Doctor(args) => doctor::execute(args),
                 Verb::Run(_)
                 | Verb::Map(_)
+                | Verb::Doctor(_)
                 | Verb::Evaluate(_)
                 | Verb::Keep(_)
                 | Verb::Bench(_) => unreachable!("handled above"),

@@ -250,7 +250,7 @@ pub(super) fn create_books(file: &File, frames: usize) -> ::hdf5::Result<()> {
 }
 
 /// Bytes that the result will take, about.
-fn space(input: &Input, geometry: Geometry) -> u64 {
+pub fn space(input: &Input, geometry: Geometry) -> u64 {
     let (frames, atoms) = (input.frames(), input.total_atoms());
     let copied = if copies(input, geometry) {
         24 * atoms

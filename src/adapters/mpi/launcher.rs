@@ -9,6 +9,8 @@
 
 use crate::domain::error::{Error, Result};
 
+use super::family::Family;
+
 /// Variables in which launchers tell the number of ranks, and who sets them; the first that is there counts.
 const LAUNCHERS: [(&str, &str); 2] = [
     ("OMPI_COMM_WORLD_SIZE", "Open MPI's mpiexec"),
@@ -34,7 +36,9 @@ pub fn is_on_one_node(variable: impl Fn(&str) -> Option<String> + Copy) -> bool 
 }
 
 /// Variables in which launchers tell a process its rank.
-const RANKS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"];
+///
+/// Hydra inside a SLURM job comes before `PMIx`, whose ranks are those of its daemons.
+const RANKS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"];
 
 /// The rank that the launcher gave this process, before MPI is up; `None` without a launcher.
 pub fn promised_rank() -> Option<usize> {
@@ -78,6 +82,55 @@ fn tasks_of_node(list: &str, node: u64) -> Option<u64> {
     None
 }
 
+/// Who started this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Launcher {
+    /// Nobody: no launcher.
+    Nobody,
+    /// Open MPI's `mpiexec`.
+    OpenMpi,
+    /// The `mpiexec` of MPICH or Intel MPI.
+    Hydra,
+    /// `srun`, with this plugin for MPI.
+    Srun(String),
+    /// Somebody else who speaks PMI.
+    Other,
+}
+
+impl std::fmt::Display for Launcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("no launcher"),
+            Self::OpenMpi => f.write_str("Open MPI's mpiexec"),
+            Self::Hydra => f.write_str("MPICH's or Intel's mpiexec (Hydra)"),
+            Self::Srun(kind) => write!(f, "srun --mpi={kind}"),
+            Self::Other => f.write_str("a launcher that speaks PMI"),
+        }
+    }
+}
+
+/// Who started this process, as far as launchers tell in the environment.
+pub fn launcher(variable: impl Fn(&str) -> Option<String> + Copy) -> Launcher {
+    let has = |name: &str| variable(name).is_some();
+    if has("OMPI_COMM_WORLD_SIZE") {
+        Launcher::OpenMpi
+    } else if has("MPI_LOCALNRANKS") {
+        Launcher::Hydra
+    } else if step_tasks(variable).is_some() && by_slurm(variable) {
+        let told = variable("SLURM_MPI_TYPE").filter(|kind| !kind.is_empty());
+        let seen = match (has("PMIX_RANK"), has("PMI_RANK")) {
+            (true, _) => "pmix",
+            (_, true) => "pmi2",
+            _ => "none",
+        };
+        Launcher::Srun(told.unwrap_or_else(|| seen.to_owned()))
+    } else if RANKS.iter().any(|name| has(name)) {
+        Launcher::Other
+    } else {
+        Launcher::Nobody
+    }
+}
+
 /// How many ranks the launcher started; `None` without one.
 pub fn promised_size() -> Option<u64> {
     let variable = |name: &str| std::env::var(name).ok();
@@ -110,7 +163,7 @@ pub fn check(size: usize, variable: impl Fn(&str) -> Option<String> + Copy) -> R
 }
 
 /// Tasks of the step that `srun` started; `None` outside of one.
-fn step_tasks(variable: impl Fn(&str) -> Option<String>) -> Option<u64> {
+pub(super) fn step_tasks(variable: impl Fn(&str) -> Option<String>) -> Option<u64> {
     let special = number(variable("SLURM_STEP_ID")).is_some_and(|step| step >= SPECIAL_STEPS);
     number(variable("SLURM_STEP_NUM_TASKS")).filter(|_| !special)
 }
@@ -130,9 +183,9 @@ fn compare(size: u64, promised: u64, name: &str, launcher: &str) -> Result<()> {
     };
     Err(Error::failure(format!(
         "{launcher} started {promised} processes ({name}={promised}), but this MPI library sees {sees}: \
-         the launcher belongs to another MPI; framewise is built with {}; use that MPI's mpiexec \
-         (under SLURM: srun --mpi=pmix)",
-        super::library_version()
+         the launcher belongs to another MPI; framewise is built with {}; {}",
+        super::library_version(),
+        Family::ours().map_or("use that MPI's mpiexec", Family::how_to_start),
     )))
 }
 
@@ -143,14 +196,18 @@ fn refuse_lonely_batch(size: u64, variable: impl Fn(&str) -> Option<String>) -> 
     if size > 1 || launched || tasks <= 1 {
         return Ok(());
     }
+    let kind = match Family::ours() {
+        Some(Family::Mpich) => "pmi2",
+        _ => "pmix",
+    };
     Err(Error::failure(format!(
         "this SLURM job has {tasks} tasks (SLURM_NTASKS={tasks}), but framewise was started once, without a launcher: \
-         write `srun --mpi=pmix framewise ...` or `mpiexec framewise ...`; if one rank is what you want: \
+         write `srun --mpi={kind} framewise ...` or `mpiexec framewise ...`; if one rank is what you want: \
          `mpiexec -n 1 framewise ...`"
     )))
 }
 
-fn number(text: Option<String>) -> Option<u64> {
+pub(super) fn number(text: Option<String>) -> Option<u64> {
     text?.trim().parse().ok()
 }
 
@@ -169,6 +226,31 @@ mod tests {
 
     fn world(size: usize, environment: &str) -> Result<()> {
         check(size, |name: &str| variable(environment, name))
+    }
+
+    #[test]
+    fn whoever_started_this_process_is_known_by_the_environment() {
+        for (environment, name) in [
+            ("", "no launcher"),
+            ("SLURM_NTASKS=4 SLURM_JOB_ID=7", "no launcher"),
+            (
+                "OMPI_COMM_WORLD_SIZE=1 SLURM_STEP_NUM_TASKS=1 SLURM_STEP_ID=0",
+                "Open MPI's mpiexec",
+            ),
+            (
+                "MPI_LOCALNRANKS=2 PMI_SIZE=2 PMIX_RANK=0 SLURM_STEP_NUM_TASKS=1 SLURM_STEP_ID=0",
+                "MPICH's or Intel's mpiexec (Hydra)",
+            ),
+            (
+                "SLURM_STEP_NUM_TASKS=2 SLURM_STEP_ID=0 SLURM_MPI_TYPE=pmix_v4 PMIX_RANK=0",
+                "srun --mpi=pmix_v4",
+            ),
+            ("SLURM_STEP_NUM_TASKS=2 SLURM_STEP_ID=0", "srun --mpi=none"),
+            ("PMIX_RANK=0", "a launcher that speaks PMI"),
+        ] {
+            let found = launcher(|name: &str| variable(environment, name));
+            assert_eq!(found.to_string(), name, "{environment}");
+        }
     }
 
     #[test]
@@ -227,7 +309,7 @@ mod tests {
             (
                 1,
                 "SLURM_STEP_NUM_TASKS=8 SLURM_STEP_ID=0 SLURM_NTASKS=8",
-                "srun --mpi=pmix",
+                "srun --mpi=",
             ),
             (
                 2,

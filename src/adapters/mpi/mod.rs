@@ -4,6 +4,9 @@
 //! sleeps instead of spinning: the coordinator must not take a core from its workers.
 
 mod agreement;
+pub mod before;
+mod clocks;
+pub mod family;
 mod ffi;
 pub mod launcher;
 pub mod node;
@@ -51,6 +54,7 @@ impl World {
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         // Open MPI sets variables of its launcher itself when there is none.
         let environment: HashMap<_, _> = std::env::vars().collect();
+        before::check(&library_version(), |name| environment.get(name).cloned())?;
         let (universe, threading) = mpi::initialize_with_threading(Threading::Funneled)
             .ok_or_else(|| Error::failure("MPI was initialised before framewise started"))?;
         if threading < Threading::Funneled {
@@ -264,6 +268,27 @@ impl Ranks for MpiRanks {
 }
 
 impl MpiRanks {
+    /// A text of every rank, for every rank. Collective.
+    pub fn gather_texts(&mut self, text: &str) -> Vec<String> {
+        let mut words = vec![text.len() as u64];
+        words.extend(text.as_bytes().chunks(8).map(|part| {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            u64::from_le_bytes(word)
+        }));
+        let all = self.exchange(&words).into_iter().map(|words| {
+            let length = words.first().copied().unwrap_or(0) as usize;
+            let bytes = words.iter().skip(1).flat_map(|word| word.to_le_bytes());
+            String::from_utf8_lossy(&bytes.take(length).collect::<Vec<_>>()).into_owned()
+        });
+        all.collect()
+    }
+
+    /// Seconds by which the clocks of `others` are ahead of rank 0's, rank 0 left out; nothing but on rank 0. Collective.
+    pub fn clock_offsets(&mut self, others: &[usize]) -> Vec<f64> {
+        clocks::offsets(&self.world, others)
+    }
+
     /// Waits for all ranks.
     pub fn barrier(&self) {
         self.world.barrier();

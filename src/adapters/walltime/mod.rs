@@ -1,7 +1,7 @@
 //! When the batch system will end this job.
 //!
 //! Each batch system is asked in its own way, by a command that may hang, be missing, or say nothing: then nobody
-//! knows, and the job runs without a walltime. SLURM's was seen to work on a real one (tests/cluster_walltime.rs); those of PBS and LSF
+//! knows, and the job runs without a walltime. SLURM's was seen to work on a real one (`tests/cluster_walltime.rs`); those of PBS and LSF
 //! are after their documentation, and the tests put scripts that print the same in their place.
 
 mod lsf;
@@ -53,7 +53,7 @@ pub fn output_of(command: &mut Command) -> Option<String> {
             Ok(Some(status)) => break status.success(),
             _ => {
                 tracing::warn!(
-                    "{}: no answer; running without a walltime (--walltime says one)",
+                    "{}: no answer; going on without it (of a walltime: --walltime says one)",
                     command.get_program().display()
                 );
                 let _ = child.kill();

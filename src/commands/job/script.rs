@@ -14,7 +14,7 @@ use crate::domain::error::{Error, Result};
 pub enum Scheduler {
     /// sbatch
     Slurm,
-    /// qsub of PBS Professional and OpenPBS
+    /// qsub of PBS Professional and `OpenPBS`
     Pbs,
     /// bsub
     Lsf,

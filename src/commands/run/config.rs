@@ -148,15 +148,7 @@ impl RunConfig {
             level_of_theory,
             key: args.key,
             isolate,
-            geometry: choice(
-                "--geometry",
-                args.geometry.as_deref().unwrap_or("auto"),
-                &[
-                    ("auto", Geometry::Auto),
-                    ("copy", Geometry::Copy),
-                    ("link", Geometry::Link),
-                ],
-            )?,
+            geometry: geometry(args.geometry.as_deref())?,
         };
         let what = What {
             input,
@@ -283,6 +275,16 @@ fn choice<T: Copy>(flag: &str, typed: &str, known: &[(&str, T)]) -> Result<T> {
         })
 }
 
+/// What is typed after `--geometry`.
+pub fn geometry(text: Option<&str>) -> Result<Geometry> {
+    let known = [
+        ("auto", Geometry::Auto),
+        ("copy", Geometry::Copy),
+        ("link", Geometry::Link),
+    ];
+    choice("--geometry", text.unwrap_or("auto"), &known)
+}
+
 /// `auto`, `off` or a number of leaders per node.
 fn aggregate(text: Option<&str>) -> Result<Aggregate> {
     let text = text.unwrap_or("auto").trim();
@@ -357,7 +359,8 @@ fn threads(typed: Option<usize>) -> Result<Option<usize>> {
     }
 }
 
-fn memory(text: Option<&str>) -> Result<u64> {
+/// What is typed after `--max-memory`.
+pub fn memory(text: Option<&str>) -> Result<u64> {
     let Some(text) = text else {
         return Ok(512 << 20);
     };

@@ -182,11 +182,17 @@ fn join_the_others(line: &str, speak: impl FnOnce()) -> Option<ExitCode> {
         Err(error) => return Some(refuse(&error)),
     };
     let mut ranks = world.ranks();
-    let shared = together(&mut ranks, Err::<(), _>(Error::usage(line))).err();
-    let shared = shared.filter(|shared| shared.message != line);
+    let shared = not_all(&mut ranks, line);
     if shared.is_none() && ranks.rank() == 0 {
         speak();
     }
     meet(&mut ranks, shared.as_ref());
     shared.map(|shared| ExitCode::from(shared.exit_code()))
+}
+
+/// The error of all ranks unless each of them comes here with the same `line`. Collective, as the first thing: those that were
+/// started for something else hear of it in their own first agreement.
+pub fn not_all(ranks: &mut MpiRanks, line: &str) -> Option<Error> {
+    let shared = together(ranks, Err::<(), _>(Error::usage(line))).err();
+    shared.filter(|shared| shared.message != line)
 }
