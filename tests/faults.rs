@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use support::folder::{Folder, perturbed};
 use support::launch::{Launch, PROGRAM};
+use support::mpi::RANK;
 use support::results::{assert_same, completed};
 
 /// Rank 0 once saw every write fail with ENOSPC, up to the superblock at close: it left `H5Fclose` early, the other
@@ -18,7 +19,7 @@ fn a_disk_that_fails_for_good_on_one_rank_is_said_and_hangs_nobody() {
     folder.alone("run in.h5 -o whole.h5 -c null").expect(0);
     let failing = folder.path("failing");
     let script = format!(
-        "#!/bin/sh\n[ \"$OMPI_COMM_WORLD_RANK\" = 0 ] || exec {PROGRAM} \"$@\"\nexec strace -o /dev/null -f -P \"$PWD/r.h5\" \
+        "#!/bin/sh\n[ \"{RANK}\" = 0 ] || exec {PROGRAM} \"$@\"\nexec strace -o /dev/null -f -P \"$PWD/r.h5\" \
          -e inject=pwrite64,pwritev,pwritev2:error=ENOSPC:when=1+ {PROGRAM} \"$@\"\n"
     );
     fs::write(&failing, script).unwrap();
