@@ -3,6 +3,9 @@
 //! A test that is about one MPI alone asks [`Mpi::linked`], and says why where it does.
 
 use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -58,6 +61,39 @@ impl Mpi {
         }
         (mpiexec_of(Some(self)), flags)
     }
+
+    /// A folder in which its launcher is called `mpiexec`, as where its module was loaded.
+    pub fn folder(self) -> &'static Path {
+        static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+        FOLDER.get_or_init(|| self.make_folder())
+    }
+
+    fn make_folder(self) -> PathBuf {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mpiexec-{self:?}"));
+        fs::create_dir_all(&folder).unwrap();
+        // No link: Hydra looks for its helpers beside itself. Renamed, since other tests do the same now.
+        let script = tempfile::NamedTempFile::new_in(&folder).unwrap();
+        let launcher = on_path(&mpiexec_of(Some(self)));
+        fs::write(&script, format!("#!/bin/sh\nexec {launcher} \"$@\"\n")).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        // Written and closed before it has the name, or whoever starts it meets ETXTBSY.
+        script
+            .into_temp_path()
+            .persist(folder.join("mpiexec"))
+            .unwrap();
+        folder
+    }
+}
+
+/// Where the system finds a program: by its bare name, the script above would find itself.
+fn on_path(program: &OsString) -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| panic!("{} is not on the path", program.display()))
+        .display()
+        .to_string()
 }
 
 /// Where several MPIs are installed, `mpiexec` may be another one's.
