@@ -199,7 +199,7 @@ impl Finished {
             (Mpi::Mpich, Some(0)) => 0,
             _ => 75,
         };
-        self.expect(expected).says("asked to stop")
+        self.expect(expected)
     }
 
     /// Fails unless this was said on standard error.
