@@ -136,11 +136,11 @@ need_rust() {
         die "cargo is $found but framewise needs $wanted or later: run 'rustup update stable', then this again"
 }
 
-# set_launcher RANKS: sets the array `launcher` to mpiexec with the flags this machine needs for that many ranks.
+# set_launcher RANKS [MPIEXEC]: sets the array `launcher` to mpiexec with the flags this machine needs for that many ranks.
 set_launcher() {
-    local ranks=$1 allowed cores mpiexec=mpiexec
+    local ranks=$1 allowed cores mpiexec=${2:-mpiexec}
     # Where several MPIs are installed, `mpiexec` may be another one's; the packages above are Open MPI's.
-    if ! mpiexec --version 2>/dev/null | grep -q -e 'Open MPI' -e OpenRTE && command -v mpiexec.openmpi >/dev/null 2>&1; then
+    if [ $# -eq 1 ] && ! mpiexec --version 2>/dev/null | grep -q -e 'Open MPI' -e OpenRTE && command -v mpiexec.openmpi >/dev/null 2>&1; then
         mpiexec=mpiexec.openmpi
     fi
     command -v "$mpiexec" >/dev/null 2>&1 || die "mpiexec is missing: install openmpi-bin, or load your cluster's MPI module"

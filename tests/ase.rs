@@ -223,7 +223,8 @@ fn many_frames_by_one_call_are_the_same_and_cost_one_when_it_goes_wrong() {
     }
     // An error of the call itself is one of every frame of it.
     let run = batched("r.h5", 1, "-t 1 -p batch=5 -p how=short").expect(3);
-    let told = "ValueError: calculate_batch gave 4 results for 5 frames";
+    // Of how many frames the first calls are depends on the clock.
+    let told = "ValueError: calculate_batch gave ";
     assert!(run.stderr.contains(told), "{run}");
 }
 

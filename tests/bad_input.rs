@@ -3,6 +3,8 @@
 //!
 //! A case runs in a folder of its own, into which every file of `inputs` that its arguments name is copied.
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
+use support::mpi::Mpi;
 
 /// Ranks under the launcher.
 const RANKS: usize = 3;
@@ -368,23 +371,14 @@ fn program(ranks: usize, args: &[String]) -> Command {
     let mut command = if ranks == 1 {
         Command::new(binary)
     } else {
-        let mut command = Command::new(launcher());
-        command.args(["-n", &ranks.to_string(), "--oversubscribe"]);
-        if rustix::process::getuid().is_root() {
-            command.arg("--allow-run-as-root");
-        }
-        command.arg(binary);
+        let (mpiexec, flags) = Mpi::linked().launcher();
+        let mut command = Command::new(mpiexec);
+        command.args(["-n", &ranks.to_string()]);
+        command.args(flags).arg(binary);
         command
     };
     command.args(args);
     command
-}
-
-/// Where several MPIs are installed, `mpiexec` may be another one's.
-fn launcher() -> &'static str {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let debian = std::env::split_paths(&path).any(|folder| folder.join("mpiexec.openmpi").exists());
-    if debian { "mpiexec.openmpi" } else { "mpiexec" }
 }
 
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use std::fs;
 
 use serde_json::Value;
 use support::folder::Folder;
+use support::mpi::Mpi;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
@@ -258,15 +259,13 @@ fn scaling_says_what_went_wrong_in_a_run() {
         .expect(2)
         .error("where the number of ranks goes");
     // A launcher that starts the wrong number.
-    let launcher = if rustix::process::geteuid().is_root() {
-        "mpiexec.openmpi --allow-run-as-root --oversubscribe -n 2 env X={ranks}"
-    } else {
-        "mpiexec.openmpi --oversubscribe -n 2 env X={ranks}"
-    };
+    let (mpiexec, flags) = Mpi::linked().launcher();
+    let mpiexec = mpiexec.to_string_lossy();
+    let launcher = format!("{mpiexec} {} -n 2 env X={{ranks}}", flags.join(" "));
     folder
         .alone(&format!("{small} -o d"))
         .arg("--launcher")
-        .arg(launcher)
+        .arg(&launcher)
         .expect(1)
         .error("was to start 1 ranks, and 2 took part");
     folder

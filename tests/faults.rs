@@ -6,7 +6,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use support::folder::{Folder, perturbed};
-use support::launch::{Launch, PROGRAM};
+use support::launch::{Launch, program};
+use support::mpi::RANK;
 use support::results::{assert_same, completed};
 
 /// Rank 0 once saw every write fail with ENOSPC, up to the superblock at close: it left `H5Fclose` early, the other
@@ -17,9 +18,11 @@ fn a_disk_that_fails_for_good_on_one_rank_is_said_and_hangs_nobody() {
     folder.import_frames("in", &perturbed("argon.xyz", 60, 8));
     folder.alone("run in.h5 -o whole.h5 -c null").expect(0);
     let failing = folder.path("failing");
+    let program = program();
+    let program = program.display();
     let script = format!(
-        "#!/bin/sh\n[ \"$OMPI_COMM_WORLD_RANK\" = 0 ] || exec {PROGRAM} \"$@\"\nexec strace -o /dev/null -f -P \"$PWD/r.h5\" \
-         -e inject=pwrite64,pwritev,pwritev2:error=ENOSPC:when=1+ {PROGRAM} \"$@\"\n"
+        "#!/bin/sh\n[ \"{RANK}\" = 0 ] || exec {program} \"$@\"\nexec strace -o /dev/null -f -P \"$PWD/r.h5\" \
+         -e inject=pwrite64,pwritev,pwritev2:error=ENOSPC:when=1+ {program} \"$@\"\n"
     );
     fs::write(&failing, script).unwrap();
     fs::set_permissions(&failing, fs::Permissions::from_mode(0o755)).unwrap();

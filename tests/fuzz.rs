@@ -468,7 +468,7 @@ fn trajectories_of_other_programs() {
             let bytes = damages.new_tree(&mut runner).unwrap().current();
             fs::write(folder.path(&format!("in.{format}")), &bytes).unwrap();
             let line = format!(
-                "ulimit -v 4194304 -t 30; exec framewise import in.{format} -o out.h5 --overwrite --species O,H:2,Ar"
+                "ulimit -v 4194304; ulimit -t 30; exec framewise import in.{format} -o out.h5 --overwrite --species O,H:2,Ar"
             );
             tally.one(&format!("{format} {}", escaped(&bytes)), || {
                 let ended = Launch::shell(&line, &folder.path(".")).run();

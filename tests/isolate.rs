@@ -157,7 +157,8 @@ fn engines_know_no_launcher_and_never_outlive_their_rank() {
     for engine in wait_for_engines(&folder, 4) {
         let environment = fs::read(format!("/proc/{}/environ", engine.as_raw_nonzero())).unwrap();
         let text = String::from_utf8_lossy(&environment);
-        let of_launcher = |name: &str| name.starts_with("OMPI_") || name.starts_with("PMIX_");
+        let known = ["OMPI_", "PMIX_", "PMI_", "HYDI_", "MPI_LOCAL"];
+        let of_launcher = |name: &str| known.iter().any(|known| name.starts_with(known));
         let found: Vec<_> = text
             .split('\0')
             .filter(|entry| of_launcher(entry))

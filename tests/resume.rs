@@ -132,7 +132,7 @@ fn stopped_and_killed_runs_are_completed_to_the_same_bytes() {
     run.wait_for(" committed commit=1 ");
     // The launcher passes it on to all ranks.
     run.signal(Signal::USR1);
-    run.finish().expect(75);
+    run.finish().stopped_through_its_launcher();
     look("SIGUSR1 to the launcher");
     assert!(!lock.exists());
 

@@ -140,7 +140,7 @@ fn a_job_that_is_told_to_stop_gives_its_frames_back() {
     first.wait_for(" committed commit=1 ");
     let second = job(&folder, 1, "").start();
     first.signal(Signal::USR1);
-    first.finish().expect(75);
+    first.finish().stopped_through_its_launcher();
     second.finish().expect(0);
     assert_same(&folder.path("r.h5"), &folder.path("whole.h5"));
     nothing_is_left_over(&folder);
@@ -299,7 +299,7 @@ fn a_lease_that_is_renewed_on_another_host_is_respected() {
             .expect(1)
             .error("is being filled by pid 4242 on elsewhere with --share");
         assert!(kept[..35].iter().all(|s| *s == 1) && kept[35..].iter().all(|s| *s == 0));
-        stopped.expect(75);
+        stopped.stopped_through_its_launcher();
     });
     assert!(file.exists());
 }

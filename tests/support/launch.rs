@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 
-use rustix::process::{Pid, Signal, getuid, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::mpi::Mpi;
+use super::processes::{is_engine, portrait, rank_of, with_descendants};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_framewise");
@@ -24,8 +27,6 @@ pub fn program() -> PathBuf {
     std::env::var_os("FRAMEWISE_PROGRAM").map_or_else(|| PROGRAM.into(), Into::into)
 }
 
-/// Names the launcher of the MPI with which `FRAMEWISE_PROGRAM` was built.
-const LAUNCHER: &str = "FRAMEWISE_LAUNCHER";
 /// Longest time of one launch, unless it is given more.
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -68,7 +69,8 @@ impl Launch {
         let program = program();
         let program = program.parent().unwrap();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::iter::once(program.into()).chain(std::env::split_paths(&path));
+        let first = [program.into(), Mpi::linked().folder().into()];
+        let folders = first.into_iter().chain(std::env::split_paths(&path));
         let mut launch = Self::new("sh".into(), folder);
         launch.command.args(["-c", line]);
         launch
@@ -88,16 +90,10 @@ impl Launch {
 
     /// Any program on `ranks` ranks.
     pub fn of(program: &Path, ranks: usize, folder: &Path) -> Self {
-        let mut launch = Self::new(mpiexec(), folder);
+        let (mpiexec, flags) = Mpi::linked().launcher();
+        let mut launch = Self::new(mpiexec, folder);
         launch.command.args(["-n", &ranks.to_string()]);
-        // Another MPI's launcher has other flags, and needs none.
-        if std::env::var_os(LAUNCHER).is_none() {
-            launch.command.arg("--oversubscribe");
-            if getuid().is_root() {
-                launch.command.arg("--allow-run-as-root");
-            }
-        }
-        launch.command.arg(program);
+        launch.command.args(flags).arg(program);
         launch.shown = format!("{ranks} ranks:");
         launch
     }
@@ -107,6 +103,9 @@ impl Launch {
         command.current_dir(folder).process_group(0);
         command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // UCX, below MPICH, looks at every network device and ends the job when one goes away meanwhile ("No such device"):
+        // those of containers and of other tests come and go.
+        command.env("UCX_NET_DEVICES", "lo");
         Self {
             command,
             shown: String::new(),
@@ -204,10 +203,32 @@ impl Finished {
         self
     }
 
+    /// Fails unless it stopped in good order, asked by a signal that its launcher passed on.
+    #[track_caller]
+    pub fn stopped_through_its_launcher(self) -> Self {
+        // Hydra before MPICH 4.1 may answer 0 for its ranks once it has passed on a signal (pmodels/mpich#5930).
+        let expected = match (Mpi::linked(), self.code) {
+            (Mpi::Mpich, Some(0)) => 0,
+            _ => 75,
+        };
+        self.expect(expected)
+    }
+
     /// Fails unless this was said on standard error.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "no {text:?} in {self}");
+        self
+    }
+
+    /// Fails unless this was said on standard error or, as some launchers do, on standard output.
+    #[track_caller]
+    pub fn says_somewhere(self, text: &str) -> Self {
+        let all = [&self.stdout, &self.stderr];
+        assert!(
+            all.iter().any(|said| said.contains(text)),
+            "no {text:?} in {self}"
+        );
         self
     }
 
@@ -380,27 +401,6 @@ fn bite(over: &Receiver<()>, limit: Duration, pid: Pid) -> Vec<String> {
     there
 }
 
-/// Name and state of a process, and where in the kernel each of its threads waits (proc(5)).
-fn portrait(pid: Pid) -> String {
-    let folder = format!("/proc/{}", pid.as_raw_nonzero());
-    let of = |path: &str| fs::read_to_string(format!("{folder}/{path}")).unwrap_or_default();
-    let status = of("status");
-    let about = status.lines().filter_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        ["Name", "State", "Pid", "SigBlk"]
-            .contains(&key)
-            .then(|| value.trim())
-    });
-    let threads = fs::read_dir(format!("{folder}/task")).into_iter().flatten();
-    let waits = threads.flatten().map(|thread| {
-        let thread = thread.file_name();
-        of(&format!("task/{}/wchan", thread.to_string_lossy()))
-    });
-    let about: Vec<_> = about.collect();
-    let waits: Vec<_> = waits.collect();
-    format!("{}: {}", about.join(" "), waits.join(" "))
-}
-
 /// The process group of a child that has not been waited for, and all its descendants.
 fn kill_all(child: Pid) {
     let family = with_descendants(child);
@@ -408,59 +408,4 @@ fn kill_all(child: Pid) {
     for pid in family {
         let _ = kill_process(pid, Signal::KILL);
     }
-}
-
-/// A process and those it started, from `/proc/PID/stat` (field 4, proc(5)).
-fn with_descendants(pid: Pid) -> Vec<Pid> {
-    let parents: Vec<(Pid, Pid)> = fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| {
-            let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
-            Some((Pid::from_raw(pid)?, Pid::from_raw(parent.parse().ok()?)?))
-        })
-        .collect();
-    let mut family = vec![pid];
-    let mut next = 0;
-    while next < family.len() {
-        let of = family[next];
-        let children = parents.iter().filter(|(_, parent)| *parent == of);
-        family.extend(children.map(|(child, _)| *child));
-        next += 1;
-    }
-    family
-}
-
-/// The process of an engine under `--isolate`, or of the keeper of another program: no rank.
-fn is_engine(pid: Pid) -> bool {
-    let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
-    let verb = line.split(|byte| *byte == 0).nth(1);
-    verb == Some(b"evaluate") || verb == Some(b"keep")
-}
-
-fn rank_of(pid: Pid) -> usize {
-    let environment =
-        fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
-    environment
-        .split(|byte| *byte == 0)
-        .filter_map(|entry| std::str::from_utf8(entry).ok())
-        .find_map(|entry| {
-            let mut names = ["OMPI_COMM_WORLD_RANK=", "PMI_RANK="].into_iter();
-            names.find_map(|name| entry.strip_prefix(name))
-        })
-        .and_then(|rank| rank.parse().ok())
-        .unwrap_or(0)
-}
-
-/// Where several MPIs are installed, `mpiexec` may be another one's.
-fn mpiexec() -> OsString {
-    if let Some(launcher) = std::env::var_os(LAUNCHER) {
-        return launcher;
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join("mpiexec.openmpi"))
-        .find(|candidate| candidate.is_file())
-        .map_or_else(|| "mpiexec".into(), Into::into)
 }

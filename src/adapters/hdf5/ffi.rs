@@ -447,7 +447,7 @@ fn causes(bits: u32) -> String {
         "the dataset is neither contiguous nor chunked",
         "filtered writes are not available in this HDF5",
         "an error occurred while the cause was looked for",
-        "a size limit for collective transfers was met",
+        "HDF5 did not use its selection I/O",
     ];
     let named: Vec<_> = WORDS
         .iter()

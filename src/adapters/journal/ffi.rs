@@ -48,7 +48,39 @@ thread_local! {
 
 /// From now on the calling thread's crashes are of the frame in this place (frame plus one, mark).
 pub fn bind(place: Option<&'static [AtomicU64]>) {
+    if place.is_some() {
+        need_stack_for_handlers();
+    }
     PLACE.set(place);
+}
+
+/// Bytes of a stack for handlers: those of MPI print a trace of calls.
+const STACK: usize = 256 << 10;
+
+/// Gives the calling thread a stack for its handlers, kept for the rest of its life, unless it has one: its own may be what
+/// has overflowed. The standard library sees to that only where it has a handler of its own for it, and not where a
+/// library had one before it (UCX, below MPICH).
+fn need_stack_for_handlers() {
+    let mut now = MaybeUninit::<libc::stack_t>::zeroed();
+    // SAFETY: a null stack only asks; `now` is a valid place for the answer.
+    let asked = unsafe { libc::sigaltstack(null(), now.as_mut_ptr()) };
+    // SAFETY: zeroed, which is a valid value, and filled where the call succeeded.
+    let now = unsafe { now.assume_init() };
+    if asked != 0 || now.ss_flags & libc::SS_DISABLE == 0 {
+        return;
+    }
+    let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: a new mapping at a place the kernel chooses.
+    let place = unsafe { rustix::mm::mmap_anonymous(null_mut(), STACK, protection, flags) };
+    // Without memory for it, a stack that overflows is a death without a word.
+    let Ok(place) = place else { return };
+    let stack = libc::stack_t {
+        ss_sp: place,
+        ss_flags: 0,
+        ss_size: STACK,
+    };
+    // SAFETY: the mapping is as long as it says, is never unmapped and belongs to this thread alone.
+    unsafe { libc::sigaltstack(&raw const stack, null_mut()) };
 }
 
 /// What the handlers need; never changed.
