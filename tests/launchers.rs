@@ -112,7 +112,7 @@ fn text(finding: &Value) -> String {
 
 #[test]
 #[ignore = "wants SLURM: scripts/test-cluster"]
-fn srun_with_pmix() {
+fn srun_pmix() {
     let stage = Stage::new();
     let scenario = Scenario::begin("launcher srun-pmix", "srun --mpi=pmix on two nodes");
     stage.works(scenario, "srun --mpi=pmix -N 2 -n 2 {}", 2, 2);
@@ -132,7 +132,7 @@ fn srun_with_pmix() {
 
 #[test]
 #[ignore = "wants SLURM: scripts/test-cluster"]
-fn srun_with_pmix_and_uneven_nodes() {
+fn srun_pmix_on_uneven_nodes() {
     let stage = Stage::new();
     let scenario = Scenario::begin("launcher srun-uneven", "srun -N 2 -n 3: two ranks and one");
     stage.works(scenario, "srun --mpi=pmix -N 2 -n 3 {}", 3, 2);
