@@ -80,7 +80,10 @@ impl Work {
 fn three_nodes_under_slurm_and_under_mpirun() {
     let work = Work::of(150);
     let nodes = Containers::up(&work.folder.path(""));
-    for (name, launcher) in [("sbatch, srun", "srun --mpi=pmix"), ("sbatch, mpirun", "mpirun")] {
+    for (name, launcher) in [
+        ("sbatch, srun", "srun --mpi=pmix"),
+        ("sbatch, mpirun", "mpirun"),
+    ] {
         let scenario = Scenario::begin(name, "three nodes, nothing is done to it");
         work.script(launcher);
         let job = nodes.submit("-N 3 -n 3", "job.sh");
@@ -101,7 +104,7 @@ fn mpirun(ranks: &str, work: &Work) -> String {
 
 /// The node on which the batch script and rank 0 run is lost: SLURM notices, requeues the job, and it goes on with two nodes.
 #[track_caller]
-fn lost_under_slurm(name: &'static str, done: &'static str, lose: impl Fn(&Containers, &str)) {
+fn lost_under_slurm(name: &'static str, done: &'static str, lose: Lose) {
     let work = Work::of(900);
     let nodes = Containers::up(&work.folder.path(""));
     let scenario = Scenario::begin(name, done);
@@ -114,6 +117,7 @@ fn lost_under_slurm(name: &'static str, done: &'static str, lose: impl Fn(&Conta
     let ended = hurt.elapsed().as_secs_f64();
     // Still there where the link is cut; else the node is gone.
     let orphan = nodes.works("node1");
+    assert_eq!(orphan, name.ends_with("cut"), "processes of a lost node");
     nodes.complete(job);
     let (_, _, restarts) = nodes.job(job);
     assert_eq!(restarts, "1");
@@ -129,22 +133,35 @@ fn lost_under_slurm(name: &'static str, done: &'static str, lose: impl Fn(&Conta
 #[test]
 #[ignore = "wants a Docker engine: scripts/test-cluster"]
 fn a_node_is_shut_down_under_slurm() {
-    lost_under_slurm("srun, stop", "docker stop of rank 0's node", Containers::stop);
+    lost_under_slurm(
+        "srun, stop",
+        "docker stop of rank 0's node",
+        Containers::stop,
+    );
 }
 
 #[test]
 #[ignore = "wants a Docker engine: scripts/test-cluster"]
 fn a_node_dies_under_slurm() {
-    lost_under_slurm("srun, kill", "docker kill of rank 0's node", Containers::kill);
+    lost_under_slurm(
+        "srun, kill",
+        "docker kill of rank 0's node",
+        Containers::kill,
+    );
 }
 
 #[test]
 #[ignore = "wants a Docker engine: scripts/test-cluster"]
 fn a_link_is_cut_under_slurm_and_the_orphan_writes_nothing() {
-    lost_under_slurm("srun, cut", "link of rank 0's node cut, mended after the end", |nodes, node| {
-        nodes.cut(node);
-    });
+    lost_under_slurm(
+        "srun, cut",
+        "link of rank 0's node cut, mended after the end",
+        Containers::cut,
+    );
 }
+
+/// A way to lose a node.
+type Lose = fn(&Containers, &str);
 
 /// The node of the last rank is lost to `mpirun`: it ends everywhere, and the same command goes on with the two others.
 #[test]
@@ -152,7 +169,6 @@ fn a_link_is_cut_under_slurm_and_the_orphan_writes_nothing() {
 fn nodes_are_lost_under_mpirun() {
     let work = Work::of(400);
     let nodes = Containers::up(&work.folder.path(""));
-    type Lose = fn(&Containers, &str);
     let ways: [(&str, &str, Lose); 3] = [
         ("mpirun, cut", "link of a node cut", Containers::cut),
         ("mpirun, stop", "docker stop of a node", Containers::stop),
