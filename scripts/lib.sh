@@ -22,6 +22,13 @@ kim|openkim-models|-|its models
 mpich|mpich|-|the other MPI: mpicc.mpich, and its launcher mpiexec.hydra
 mpich|libmpich-dev|-|its headers
 mpich|libhdf5-mpich-dev|-|parallel HDF5 on it; Open MPI's stays the default
+build-mpich|gcc|cc|to build with MPICH where no Open MPI is: as for build
+build-mpich|libc6-dev|-|C headers
+build-mpich|mpich|-|MPI: mpicc and mpiexec.hydra
+build-mpich|libmpich-dev|-|its headers
+build-mpich|libhdf5-mpich-dev|-|parallel HDF5
+build-mpich|libclang-dev|-|bindgen reads MPI's headers with it
+build-mpich|pkg-config|pkg-config|finds parallel HDF5
 cluster|slurm-wlm|-|SLURM, for the cluster in a box
 cluster|munge|munged|its keys
 hosts|iproute2|ip|network namespaces, for several hosts on one machine
@@ -41,6 +48,15 @@ runtime|openmpi-bin|-|MPI: library and launcher
 runtime|libhdf5-openmpi-103-1|-|parallel HDF5
 runtime|libxtb6|-|the xtb calculator's library
 runtime|libkim-api2|-|the kim calculator's library
+runtime-mpich|mpich|-|MPI: library and launcher
+runtime-mpich|libhdf5-mpich-103-1|-|parallel HDF5
+runtime-mpich|libxtb6|-|the xtb calculator's library
+runtime-mpich|libkim-api2|-|the kim calculator's library
+container|slurm-wlm|-|SLURM, for the cluster of containers
+container|munge|munged|its keys
+container|openssh-server|sshd|mpirun's way to other nodes where there is no SLURM
+container|openssh-client|ssh|the other end of it
+container|iproute2|ip|what a node sees of its network
 LIST
 }
 

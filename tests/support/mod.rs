@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod cluster;
+pub mod containers;
 pub mod derivatives;
 pub mod evaluated;
 pub mod folder;
