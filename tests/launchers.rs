@@ -43,7 +43,12 @@ impl Stage {
     }
 
     fn run(&self, line: &str) -> Finished {
-        self.cluster.run(line, &self.folder.path("."))
+        // The nodes are one machine, which Open MPI does not know: its ranks would spin on cores, or one core, that they share.
+        self.cluster
+            .shell(line, &self.folder.path("."))
+            .variable("OMPI_MCA_mpi_yield_when_idle", "1")
+            .variable("OMPI_MCA_hwloc_base_binding_policy", "none")
+            .run()
     }
 
     /// `launcher` starts a run to its good end, and `doctor`, which finds these many ranks and nodes.
