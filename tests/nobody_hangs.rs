@@ -257,7 +257,13 @@ fn an_engine_that_ends_the_process_of_one_rank_ends_the_job_and_the_next_run_goe
         fs::write(folder.path("now"), "").unwrap();
         let died = run.finish();
         assert!(begun.elapsed() < SOON, "{how}: {died}");
-        assert!(!matches!(died.code, Some(0 | 2 | 3 | 75)), "{how}: {died}");
+        // Hydra before MPICH 4.1 counts ranks that it ends itself as 0 (pmodels/mpich#5930), so that this is 0 in all.
+        let lost = died.code == Some(0) && how == "_exit(0)" && Mpi::linked() == Mpi::Mpich;
+        assert!(
+            lost || !matches!(died.code, Some(0 | 2 | 3 | 75)),
+            "{how}: {died}"
+        );
+        assert!(!died.stdout.contains(" completed;"), "{how}: {died}");
         if !said.is_empty() {
             said_once(&died, &format!("error: rank 1 on {}: {said}", host()));
         }
