@@ -16,7 +16,7 @@ const ORPHANS_END_WITHIN: Duration = Duration::from_secs(60);
 /// Writes a script beside the frames and submits it.
 #[track_caller]
 fn submit(cluster: &Cluster, work: &Work, options: &str) -> u32 {
-    let command = work.command("r.h5");
+    let command = Work::command("r.h5");
     let folder = work.folder.path("");
     let line = format!("framewise job {options} -o job.sh {command}");
     cluster.shell(&line, &folder).expect(0);

@@ -17,7 +17,7 @@ const OVER: &str = "COMPLETED,FAILED,CANCELLED,TIMEOUT,NODE_FAIL";
 /// Writes a script beside the frames and submits it.
 #[track_caller]
 fn submit(cluster: &Cluster, work: &Work, options: &str, more: &str) -> u32 {
-    let command = work.command("r.h5");
+    let command = Work::command("r.h5");
     let line = format!("framewise job {options} -o job.sh --overwrite {command} {more}");
     let folder = work.folder.path("");
     cluster.shell(&line, &folder).expect(0);

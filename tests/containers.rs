@@ -33,7 +33,7 @@ impl Work {
         let folder = Folder::new();
         folder.import_frames("in", &perturbed("argon_small_cell.xyz", frames, 4));
         let work = Self { folder };
-        let line = work.command("whole.h5");
+        let line = Work::command("whole.h5");
         work.folder.on(2, &line).expect(0);
         work
     }
@@ -99,7 +99,7 @@ fn three_nodes_under_slurm_and_under_mpirun() {
 fn mpirun(ranks: &str, work: &Work) -> String {
     let n = ranks.parse().unwrap();
     let hosts = NODES[..n].join(",");
-    format!("mpirun --host {hosts} framewise {}", work.command("r.h5"))
+    format!("mpirun --host {hosts} framewise {}", Work::command("r.h5"))
 }
 
 /// The node on which the batch script and rank 0 run is lost: SLURM notices, requeues the job, and it goes on with two nodes.
@@ -206,7 +206,7 @@ fn the_image_with_mpich_makes_the_same_bytes() {
     let run = format!(
         "docker run --rm -v {}:/data framewise:mpich mpiexec.hydra -n 3 framewise {}",
         folder.display(),
-        work.command("r.h5")
+        Work::command("r.h5")
     );
     Launch::shell(&run, &folder).expect(0).says("on 3 ranks");
     work.ends_whole(scenario, "0");

@@ -35,7 +35,7 @@ fn a_host_is_lost(scenario: Scenario, host: &str, harm: impl Fn(&Hosts, &str), t
     let work = Work::lasting(20.0);
     let hosts = Hosts::up(3);
     let folder = work.folder.path("");
-    let command = format!("{} -t 1", work.command("r.h5"));
+    let command = format!("{} -t 1", Work::command("r.h5"));
     let running = hosts.launch("h1:1,h2:1,h3:1", &command, &folder).start();
     work.wait_for(1);
     harm(&hosts, host);
@@ -61,7 +61,7 @@ fn ranks_of_three_hosts_write_one_file() {
         "three hosts",
         "mpiexec reaches them as by ssh; 1, 2 and 1 ranks",
     );
-    let command = format!("{} -t 1", work.command("r.h5"));
+    let command = format!("{} -t 1", Work::command("r.h5"));
     let launch = hosts.launch("h1:1,h2:2,h3:1", &command, &work.folder.path(""));
     launch.expect(0).says("on 4 ranks");
     scenario.ends_whole(&work.result(), &work.whole(), "completed");

@@ -27,14 +27,14 @@ impl Work {
         folder.import_frames("in", &perturbed("argon_small_cell.xyz", frames, 4));
         let work = Self { folder };
         work.folder
-            .on(2, &format!("{} -t 1", work.command("whole.h5")))
+            .on(2, &format!("{} -t 1", Self::command("whole.h5")))
             .within(Duration::from_mins(5))
             .expect(0);
         work
     }
 
     /// `run` with the result of this name.
-    pub fn command(&self, result: &str) -> String {
+    pub fn command(result: &str) -> String {
         format!("run in.h5 -o {result} --checkpoint-interval 0.5 {CALCULATOR}")
     }
 
