@@ -16,7 +16,7 @@ use support::scenario::Scenario;
 
 /// Frames of some milliseconds each.
 const CALCULATOR: &str = "-c lennard-jones -p epsilon=0.0104 -p sigma=3.4 -p cutoff=110";
-/// A node is lost to SLURM after SlurmdTimeout (10 s) and the next ping; then its job is signalled, and killed after KillWait.
+/// A node is lost to SLURM after `SlurmdTimeout` (10 s) and the next ping; then its job is signalled, and killed after `KillWait`.
 const SLURM_ENDS: Duration = Duration::from_secs(60);
 /// Open MPI's daemons ask each other after 3 s of silence, twice, every 2 s; then they take down their ranks.
 const MPIRUN_ENDS: Duration = Duration::from_secs(20);
@@ -38,7 +38,7 @@ impl Work {
         work
     }
 
-    fn command(&self, result: &str) -> String {
+    fn command(result: &str) -> String {
         format!("run in.h5 -o {result} -t 1 --checkpoint-interval 0.5 {CALCULATOR}")
     }
 
@@ -48,7 +48,7 @@ impl Work {
             "#!/bin/sh\n#SBATCH --requeue --open-mode=append --output=job.log\n\
              {launcher} framewise {}\ncode=$?\n\
              [ $code != 75 ] || scontrol requeue $SLURM_JOB_ID\nexit $code\n",
-            self.command("r.h5")
+            Self::command("r.h5")
         );
         fs::write(self.folder.path("job.sh"), text).unwrap();
     }
@@ -91,12 +91,12 @@ fn three_nodes_under_slurm_and_under_mpirun() {
         work.ends_whole(scenario, "0");
     }
     let scenario = Scenario::begin("mpirun, ssh", "three nodes, nothing is done to it");
-    nodes.command(&mpirun("3", &work)).expect(0);
+    nodes.command(&mpirun("3")).expect(0);
     work.ends_whole(scenario, "0");
 }
 
 /// `mpirun` outside of any job, by ssh; so many nodes, from the first on.
-fn mpirun(ranks: &str, work: &Work) -> String {
+fn mpirun(ranks: &str) -> String {
     let n = ranks.parse().unwrap();
     let hosts = NODES[..n].join(",");
     format!("mpirun --host {hosts} framewise {}", Work::command("r.h5"))
@@ -176,7 +176,7 @@ fn nodes_are_lost_under_mpirun() {
     ];
     for (i, (name, done, lose)) in ways.into_iter().enumerate() {
         let scenario = Scenario::begin(name, done);
-        let run = nodes.command(&mpirun("3", &work)).start();
+        let run = nodes.command(&mpirun("3")).start();
         work.begins();
         let hurt = Instant::now();
         lose(&nodes, "node3");
@@ -186,7 +186,7 @@ fn nodes_are_lost_under_mpirun() {
         nodes.rest(&NODES, MPIRUN_ENDS);
         let ended = hurt.elapsed();
         assert!(ended < MPIRUN_ENDS, "{ended:?}: {finished}");
-        nodes.command(&mpirun("2", &work)).expect(0);
+        nodes.command(&mpirun("2")).expect(0);
         let came = format!("all ended after {:.0} s, run again", ended.as_secs_f64());
         work.ends_whole(scenario, &came);
         if i + 1 < ways.len() {
