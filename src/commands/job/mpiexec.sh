@@ -1,5 +1,10 @@
 # The warning comes to this script; the launcher hands it on to the ranks.
+{% if open_mpi %}
 trap 'kill -USR1 "$launched" 2>/dev/null' USR1
+{% else %}
+warned=
+trap 'warned=yes; kill -USR1 "$launched" 2>/dev/null' USR1
+{% endif %}
 {% include "command" %} &
 launched=$!
 wait "$launched"
@@ -9,3 +14,7 @@ while [ "$code" -gt 128 ] && kill -0 "$launched" 2>/dev/null; do
     wait "$launched"
     code=$?
 done
+{% if not open_mpi %}
+# Hydra before 4.1 may end with 0 after it has handed a signal on, whatever the ranks have said.
+if [ -n "$warned" ] && [ "$code" -eq 0 ]; then code=75; fi
+{% endif %}
