@@ -116,8 +116,11 @@ fn signal_at(job: &Job, index: usize, point: &Point, created: u64) -> Result<boo
         return Ok(false);
     }
     if point.event <= created {
-        let left = run.code == Some(75) && !place.path(RESULT).exists();
-        let what = format!("not stopped before the file was there: {run}");
+        // A thread of its own hears it: where there are no cores for all, the small creation may be over by then. No frame
+        // is computed in any case.
+        let none = run.stdout.contains("no frame computed;");
+        let left = run.code == Some(75) && (none || !place.path(RESULT).exists());
+        let what = format!("not stopped before the first frame: {run}");
         require(left, Spoiled::Wrong, what)?;
     }
     in_good_order(&place, job, &run)?;
