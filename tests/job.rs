@@ -162,7 +162,7 @@ fn mistakes_are_found_before_the_queue() {
 /// No PBS is here: `qsub` stands in for it and writes down what it was told. All else is as it would be.
 #[test]
 fn a_script_for_pbs_goes_on_until_all_is_completed() {
-    let folder = folder(500);
+    let folder = folder(2000);
     stand_in(&folder, "qsub", "echo \"$@\" >>submitted; echo 8.server");
     folder
         .alone(&format!("run in.h5 -o whole.h5 {SLOW}"))
@@ -170,7 +170,7 @@ fn a_script_for_pbs_goes_on_until_all_is_completed() {
     let options = "--scheduler pbs --ranks-per-node 2 --cores-per-rank 1 --attempts 9 -o job.sh";
     folder
         .alone(&format!(
-            "job {options} run in.h5 -o r.h5 {SLOW} --walltime 2s --checkpoint-interval 0.2"
+            "job {options} run in.h5 -o r.h5 {SLOW} --walltime 2s --stop-before 1s --checkpoint-interval 0.2"
         ))
         .expect(0);
     let attempt = |n: usize| {
@@ -208,14 +208,14 @@ fn a_script_for_pbs_goes_on_until_all_is_completed() {
 /// No LSF is here: it would start the script again for exit code 75, as this does.
 #[test]
 fn a_script_for_lsf_goes_on_until_all_is_completed() {
-    let folder = folder(500);
+    let folder = folder(2000);
     folder
         .alone(&format!("run in.h5 -o whole.h5 {SLOW}"))
         .expect(0);
     let options = "--scheduler lsf --ranks-per-node 2 --cores-per-rank 1 --attempts 30 -o job.sh";
     folder
         .alone(&format!(
-            "job {options} run in.h5 -o r.h5 {SLOW} --walltime 2s --checkpoint-interval 0.2"
+            "job {options} run in.h5 -o r.h5 {SLOW} --walltime 2s --stop-before 1s --checkpoint-interval 0.2"
         ))
         .expect(0);
     let attempt = || shell(&folder, "LSB_JOBID=7 exec bash job.sh").run();

@@ -73,7 +73,11 @@ impl Mpi {
         fs::create_dir_all(&folder).unwrap();
         // No link: Hydra looks for its helpers beside itself. Renamed, since other tests do the same now.
         let script = tempfile::NamedTempFile::new_in(&folder).unwrap();
-        let launcher = on_path(&mpiexec_of(Some(self)));
+        // By its bare name: a path would tell Open MPI to put its own folder before all others. A bare `mpiexec` would find this.
+        let launcher = match mpiexec_of(Some(self)) {
+            name if name == "mpiexec" => on_path(&name),
+            name => name.to_string_lossy().into_owned(),
+        };
         fs::write(&script, format!("#!/bin/sh\nexec {launcher} \"$@\"\n")).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         // Written and closed before it has the name, or whoever starts it meets ETXTBSY.
@@ -85,7 +89,7 @@ impl Mpi {
     }
 }
 
-/// Where the system finds a program: by its bare name, the script above would find itself.
+/// Where the system finds a program.
 fn on_path(program: &OsString) -> String {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
