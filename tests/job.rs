@@ -162,7 +162,7 @@ fn mistakes_are_found_before_the_queue() {
 /// No PBS is here: `qsub` stands in for it and writes down what it was told. All else is as it would be.
 #[test]
 fn a_script_for_pbs_goes_on_until_all_is_completed() {
-    let folder = folder(2000);
+    let folder = folder(1200);
     stand_in(&folder, "qsub", "echo \"$@\" >>submitted; echo 8.server");
     folder
         .alone(&format!("run in.h5 -o whole.h5 {SLOW}"))
@@ -197,7 +197,7 @@ fn a_script_for_pbs_goes_on_until_all_is_completed() {
     );
     assert!(completed(&folder.path("r.h5")) > held);
     fs::write(folder.path("submitted"), "").unwrap();
-    let mut left = 20;
+    let mut left = 60;
     while attempt(2).code != Some(0) {
         left -= 1;
         assert!(left > 0);
@@ -208,11 +208,11 @@ fn a_script_for_pbs_goes_on_until_all_is_completed() {
 /// No LSF is here: it would start the script again for exit code 75, as this does.
 #[test]
 fn a_script_for_lsf_goes_on_until_all_is_completed() {
-    let folder = folder(2000);
+    let folder = folder(1200);
     folder
         .alone(&format!("run in.h5 -o whole.h5 {SLOW}"))
         .expect(0);
-    let options = "--scheduler lsf --ranks-per-node 2 --cores-per-rank 1 --attempts 30 -o job.sh";
+    let options = "--scheduler lsf --ranks-per-node 2 --cores-per-rank 1 --attempts 90 -o job.sh";
     folder
         .alone(&format!(
             "job {options} run in.h5 -o r.h5 {SLOW} --walltime 2s --stop-before 1s --checkpoint-interval 0.2"
@@ -224,13 +224,13 @@ fn a_script_for_lsf_goes_on_until_all_is_completed() {
         let count = fs::read_to_string(folder.path(".framewise-7.attempts")).unwrap();
         assert_eq!(count.trim(), attempts.to_string());
         attempts += 1;
-        assert!(attempts < 30);
+        assert!(attempts < 90);
     }
     assert!(attempts > 1);
     assert!(!folder.path(".framewise-7.attempts").exists());
     assert_same(&folder.path("r.h5"), &folder.path("whole.h5"));
     // A launcher that is killed costs an attempt, up to the limit.
-    let dead = options.replace("30", "2");
+    let dead = options.replace("90", "2");
     let line = format!(
         "framewise job {dead} --overwrite --launcher 'sh -c \"kill -9 \\$\\$\"' run in.h5 -o r.h5 {SLOW}"
     );
