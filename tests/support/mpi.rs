@@ -74,9 +74,10 @@ impl Mpi {
         // No link: Hydra looks for its helpers beside itself. Renamed, since other tests do the same now.
         let script = tempfile::NamedTempFile::new_in(&folder).unwrap();
         // By its bare name: a path would tell Open MPI to put its own folder before all others. A bare `mpiexec` would find this.
-        let launcher = match mpiexec_of(Some(self)) {
-            name if name == "mpiexec" => on_path(&name),
-            name => name.to_string_lossy().into_owned(),
+        let found = mpiexec_of(Some(self));
+        let launcher = match Path::new(&found).file_name() {
+            Some(name) if name != "mpiexec" => name.to_string_lossy().into_owned(),
+            _ => on_path(&found),
         };
         fs::write(&script, format!("#!/bin/sh\nexec {launcher} \"$@\"\n")).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
