@@ -176,7 +176,13 @@ fn singletons_of_another_launcher_create_nothing() {
     // A batch script in which the launcher was forgotten.
     let batch = "SLURM_JOB_ID=7 SLURM_NTASKS=4";
     let finished = soon(&folder, &format!("{batch} {run}")).expect(1);
-    finished.error("started once, without a launcher: write `srun --mpi=pmix framewise ...`");
+    let plugin = match Mpi::linked() {
+        Mpi::Open => "pmix",
+        Mpi::Mpich => "pmi2",
+    };
+    finished.error(&format!(
+        "started once, without a launcher: write `srun --mpi={plugin} framewise ...`"
+    ));
     assert_eq!(folder.names(), ["in.h5", "in.xyz"]);
     // The escape that the message names, and mpiexec in a batch script on a part of its tasks, where ranks find the
     // step of its daemons.
