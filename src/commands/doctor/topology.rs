@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adapters::mpi::launcher::Launcher;
 use crate::commands::table::plural;
-use crate::planning::cores::{describe, portions};
+use crate::planning::cores::{Berth, Portion, describe, portions};
 use crate::planning::frame_set::FrameSet;
 
 use super::facts::THREADS;
@@ -147,15 +147,18 @@ fn how_to_bind(survey: &Survey) -> &'static str {
     }
 }
 
+/// What every rank has, and what `run` would give it.
+fn portions_of(survey: &Survey) -> (Vec<Berth>, Vec<Portion>) {
+    let ranks = survey.ranks.iter();
+    let berths: Vec<_> = ranks.map(super::facts::RankFacts::berth).collect();
+    let portions = portions(&berths, false);
+    (berths, portions)
+}
+
 /// What `run` would take here.
 fn cores(survey: &Survey) -> Finding {
     let first = &survey.ranks[0];
-    let berths: Vec<_> = survey
-        .ranks
-        .iter()
-        .map(super::facts::RankFacts::berth)
-        .collect();
-    let portions = portions(&berths, false);
+    let (berths, portions) = portions_of(survey);
     let mut text = format!(
         "{} usable by this process of {} in the machine",
         berths[0].cores, first.online
@@ -191,12 +194,7 @@ fn threads(survey: &Survey) -> Finding {
             format!("one thread per engine and worker ({names}: 1, or not set)"),
         );
     };
-    let berths: Vec<_> = survey
-        .ranks
-        .iter()
-        .map(super::facts::RankFacts::berth)
-        .collect();
-    let portions = portions(&berths, false);
+    let (_, portions) = portions_of(survey);
     let (workers, cores) = (portions[0].workers, portions[0].cores);
     let fits = (cores / threads).max(1);
     let text = format!(

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use crate::adapters::cores::Given;
 use crate::adapters::environment;
-use crate::adapters::mpi;
+use crate::adapters::mpi::family::Family;
+use crate::adapters::walltime;
 use crate::adapters::whole_file::WholeFile;
 use crate::commands::output::print;
 use crate::commands::run::config::duration;
-use crate::commands::run::walltime::{Walltime, walltime};
+use crate::commands::run::walltime::{Walltime, walltime as parse_walltime};
 use crate::domain::error::{Error, Result};
 
 use inner::Inner;
@@ -218,8 +219,7 @@ fn script(args: &JobScriptArgs, scheduler: Scheduler) -> Result<Script> {
     } else {
         "mpiexec"
     });
-    let library = mpi::library_version();
-    let open_mpi = library.contains("Open MPI");
+    let open_mpi = Family::ours() == Some(Family::OpenMpi);
     Ok(Script {
         version: env!("CARGO_PKG_VERSION"),
         typed: typed(),
@@ -253,7 +253,7 @@ fn limit(args: &JobScriptArgs) -> Result<Option<Duration>> {
     let Some(text) = args.walltime.as_deref() else {
         return Ok(None);
     };
-    match walltime(Some(text))? {
+    match parse_walltime(Some(text))? {
         Walltime::In(limit) => Ok(Some(limit)),
         Walltime::Auto => Err(Error::usage("--walltime: a job wants HH:MM:SS")),
     }
@@ -311,7 +311,7 @@ fn cores_of_partition(name: Option<&str>) -> Option<usize> {
     if let Some(name) = name {
         sinfo.args(["--partition", name]);
     }
-    let text = crate::adapters::walltime::output_of(&mut sinfo)?;
+    let text = walltime::output_of(&mut sinfo)?;
     let lines = text.lines().filter_map(|line| line.split_once(' '));
     let ours = lines.filter(|(partition, _)| name.is_some() || partition.ends_with('*'));
     let numbers = ours.filter_map(|(_, cores)| cores.trim().trim_end_matches('+').parse().ok());
