@@ -22,7 +22,7 @@ use super::input::Input;
 use super::layout::{self, MESSAGE_BYTES, attribute, unit};
 use super::pace::Pace;
 use super::result_reader::ResultReader;
-use super::{failed, ffi, history, write_text};
+use super::{failed, ffi, history, segments, write_text};
 
 /// One stored message.
 pub type Message = FixedUnicode<MESSAGE_BYTES>;
@@ -235,7 +235,8 @@ fn create_results(file: &File, input: &Input) -> ::hdf5::Result<()> {
         write_text(&values, "unit", unit)?;
         share_time_axis(&group)?;
     }
-    create_books(file, frames)
+    create_books(file, frames)?;
+    segments::write(file, input)
 }
 
 /// The datasets that tell the state of each frame or row, and the history.
@@ -258,7 +259,8 @@ pub fn space(input: &Input, geometry: Geometry) -> u64 {
         0
     };
     let per_frame = 8 + 72 + 8 + 8 + 4 + MESSAGE_BYTES as u64 + 16 + 72 + 8 + 3;
-    copied + 24 * atoms + 4 * atoms + per_frame * frames + (1 << 17)
+    let segments = segments::bytes(input);
+    copied + 24 * atoms + 4 * atoms + per_frame * frames + segments + (1 << 17)
 }
 
 /// Says how much is missing before anything is written.

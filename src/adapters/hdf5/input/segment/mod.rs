@@ -1,5 +1,5 @@
-//! Frames from an HDF5 file: H5MD with fixed or per-frame species and cells, ragged sets, and mbe-automation's
-//! `Structure`, `Trajectory` and `FiniteSubsystem` groups. Opened read-only with the serial driver.
+//! The frames of one group: H5MD with fixed or per-frame species and cells, ragged sets, and mbe-automation's
+//! `Structure`, `Trajectory` and `FiniteSubsystem` groups.
 
 mod examine;
 mod sizes;
@@ -12,11 +12,10 @@ use ::hdf5::{Dataset, Group};
 use crate::domain::cell::Cell;
 use crate::domain::error::{Error, Result};
 use crate::domain::frame::FrameBlock;
-use crate::engine::ports::Source;
 use crate::planning::frame_set::FrameSet;
 
-use super::locate::{Convention, locate, mbe_positions};
-use super::{ffi, open_read_only, require_room};
+use super::super::locate::{Convention, mbe_positions};
+use super::super::{dataset, ffi, require_room};
 
 use examine::{At, Counts, atomic_number, vectors};
 
@@ -52,8 +51,8 @@ enum Periodic {
     PerFrame(Dataset),
 }
 
-/// A trajectory open for reading.
-pub struct Input {
+/// One group of frames, open for reading.
+pub struct Segment {
     path: PathBuf,
     group: Group,
     convention: Convention,
@@ -75,13 +74,11 @@ struct Scratch {
     reals: Vec<f64>,
 }
 
-impl Input {
-    /// Opens the frames under `key`, or the only ones in the file.
-    pub fn open(path: &Path, key: Option<&str>) -> Result<Self> {
-        let file = open_read_only(path)?;
-        let (group, convention) = locate(path, &file, key)?;
+impl Segment {
+    /// The frames of `group` in the file at `path`.
+    pub fn of(path: &Path, (group, convention): (Group, Convention)) -> Result<Self> {
         let positions = match convention {
-            Convention::H5md => super::dataset(path, &group, "position/value")?,
+            Convention::H5md => dataset(path, &group, "position/value")?,
             Convention::Mbe => {
                 mbe_positions(&group).ok_or_else(|| Error::failure("no positions"))?
             }
@@ -165,14 +162,19 @@ impl Input {
         ((32 << 20) / bytes).clamp(1, 1 << 16)
     }
 
-    /// Path of the file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The group of the frames, absolute within the file.
     pub fn key(&self) -> String {
         self.group.name()
+    }
+
+    /// Whether it is a structure of mbe-automation.
+    pub fn is_structure(&self) -> bool {
+        self.convention == Convention::Mbe
+    }
+
+    /// The group.
+    pub fn group(&self) -> &Group {
+        &self.group
     }
 
     /// The dataset of positions, for an external link; `None` when its shape or unit is not that of a result.
@@ -399,10 +401,9 @@ impl Input {
         }
         Ok(())
     }
-}
 
-impl Source for Input {
-    fn read(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
+    /// Replaces what is in `block` by `frames`.
+    pub fn read(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
         block.clear();
         block.indices.extend(frames.iter());
         let done = self
@@ -410,17 +411,5 @@ impl Source for Input {
             .and_then(|()| self.read_species(frames, block))
             .and_then(|()| self.read_cells(frames, block));
         done.map_err(|e| e.context(self.path.display()))
-    }
-
-    fn sizes(
-        &mut self,
-        frames: &FrameSet,
-        size_of: &[u8; 256],
-        each: &mut dyn FnMut(u64),
-    ) -> Result<()> {
-        if self.atoms().is_some() {
-            return Ok(());
-        }
-        self.for_each_size(frames, |z| size_of[usize::from(z)], each)
     }
 }
