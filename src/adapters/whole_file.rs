@@ -105,6 +105,15 @@ impl WholeFile {
     }
 }
 
+/// Gives the file at `from` the name `to`, of the same directory: sync, rename, sync the directory.
+pub fn replace(from: &Path, to: &Path) -> std::io::Result<()> {
+    File::open(from)?.sync_all()?;
+    std::fs::rename(from, to)?;
+    // Some network file systems cannot sync a directory; the rename has happened all the same.
+    let _ = File::open(directory(to))?.sync_all();
+    Ok(())
+}
+
 fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,

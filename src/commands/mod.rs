@@ -16,6 +16,7 @@ pub mod ls;
 pub mod map;
 pub mod merge;
 pub mod output;
+pub mod repack;
 pub mod run;
 pub mod status;
 pub mod table;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         // `run` and `map` say their errors themselves: on one rank of many.
         Verb::Run(args) => return run::launch::execute(args.as_ref(), &cli.talk),
         Verb::Map(args) => return run::launch::execute(args.as_ref(), &cli.talk),
+        Verb::Repack(args) => return repack::execute(args, &cli.talk),
         // The other end of a pipe listens, and nobody else.
         Verb::Evaluate(args) => return evaluate::execute(args),
         Verb::Keep(args) => return keep::execute(args),
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
                 Verb::Run(_)
                 | Verb::Map(_)
                 | Verb::Doctor(_)
+                | Verb::Repack(_)
                 | Verb::Evaluate(_)
                 | Verb::Keep(_)
                 | Verb::Bench(_) => unreachable!("handled above"),

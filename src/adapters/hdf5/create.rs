@@ -13,6 +13,7 @@ use ::hdf5::plist::dataset_create::{AllocTime, FillTime};
 use ::hdf5::types::FixedUnicode;
 use ::hdf5::{Dataset, File, FileBuilder, Group, H5Type};
 
+use crate::adapters::whole_file::replace;
 use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::status::Status;
 
@@ -380,9 +381,5 @@ pub(super) fn give_name(result: &Path, look: impl FnOnce(&Path) -> Result<()>) -
         .and_then(|f| f.sync_all())
         .map_err(doing)?;
     look(&from)?;
-    fs::rename(&from, result).map_err(doing)?;
-    let folder = PlainFile::open(folder_of(result)).map_err(doing)?;
-    // Some network file systems cannot sync a directory; the rename has happened all the same.
-    let _ = folder.sync_all();
-    Ok(())
+    replace(&from, result).map_err(doing)
 }

@@ -13,6 +13,7 @@ pub mod layout;
 pub mod locate;
 mod pace;
 pub mod readback;
+pub mod repack;
 pub mod result_reader;
 pub mod rows;
 pub mod seconds;

@@ -58,7 +58,7 @@ fn guard(over: &Receiver<()>, patience: Duration, error: &Error, remains: Option
 
 /// Closes `path` on all ranks; an error anywhere is an error everywhere, and the file then counts as abandoned: HDF5
 /// would try again, and crash, at the end of MPI. Collective.
-pub(super) fn close(
+pub fn close(
     ranks: &mut MpiRanks,
     path: &Path,
     remains: Option<&Path>,

@@ -10,7 +10,7 @@
 pub mod args;
 mod bar;
 mod birth;
-mod closing;
+pub mod closing;
 pub mod config;
 mod deadline;
 mod ending;

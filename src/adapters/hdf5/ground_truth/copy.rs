@@ -9,6 +9,7 @@ use std::path::Path;
 use ::hdf5::{Dataset, File, FileBuilder, H5Type};
 
 use crate::adapters::lock::beside;
+use crate::adapters::whole_file::replace;
 use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 
@@ -44,7 +45,8 @@ pub fn merge(
 ) -> Result<Vec<Merged>> {
     let copy = beside(into, SUFFIX);
     let merged = write_copy(into, &copy, result, parts, level, go_on).and_then(|merged| {
-        publish(into, &copy)?;
+        replace(&copy, into)
+            .map_err(|e| Error::failure(format!("{}: cannot be replaced: {e}", into.display())))?;
         Ok(merged)
     });
     if merged.is_err() {
@@ -89,19 +91,6 @@ fn write_copy(
         )));
     }
     Ok(merged)
-}
-
-fn publish(into: &Path, copy: &Path) -> Result<()> {
-    let doing =
-        |e: std::io::Error| Error::failure(format!("{}: cannot be replaced: {e}", into.display()));
-    fs::File::open(copy)
-        .and_then(|f| f.sync_all())
-        .map_err(doing)?;
-    fs::rename(copy, into).map_err(doing)?;
-    let folder = fs::File::open(folder_of(into)).map_err(doing)?;
-    // Some network file systems cannot sync a directory; the rename has happened all the same.
-    let _ = folder.sync_all();
-    Ok(())
 }
 
 /// Says how much is missing before anything is written.

@@ -1,0 +1,93 @@
+//! The new file: rank 0 alone, with the serial driver. Small things are there afterwards; pieces are empty.
+
+use std::path::Path;
+
+use ::hdf5::plist::dataset_create::FillTime;
+use ::hdf5::{File, FileBuilder, Group};
+
+use crate::domain::error::{Error, Result};
+
+use super::super::{failed, ffi as calls};
+use super::plan::{Item, Piece};
+use super::{Wishes, attributes, ffi};
+
+/// Makes the file at `path` with everything of `from` but the values of the pieces.
+pub fn create(path: &Path, from: &File, items: &[Item], wishes: &Wishes) -> Result<()> {
+    let doing = || failed(format!("{}: cannot be created", path.display()));
+    let before = calls::open_objects();
+    let mut builder = FileBuilder::new();
+    builder.with_fapl(::hdf5::plist::file_access::FileAccessBuilder::libver_earliest);
+    let to = builder.create(path).map_err(doing())?;
+    for item in items {
+        match item {
+            Item::Group(name) => {
+                to.create_group(name).map_err(doing())?;
+            }
+            Item::Link(name, first) => to.link_hard(first, name).map_err(doing())?,
+            Item::Whole(name) => {
+                let (group, name) = split(name);
+                ffi::copy_object(&at(from, group)?, &at(&to, group)?, name)?;
+            }
+            Item::Piece(piece) => make(&to, from, piece, wishes).map_err(doing())?,
+        }
+    }
+    // Now that all objects are there, references find theirs.
+    for item in items {
+        let copied = match item {
+            Item::Group(name) => {
+                attributes::copy(&*at(from, name)?, &*at(&to, name)?).map_err(doing())?
+            }
+            Item::Piece(Piece { path, .. }) => {
+                let pair = (from.dataset(path), to.dataset(path));
+                let (from, to) = (pair.0.map_err(doing())?, pair.1.map_err(doing())?);
+                attributes::copy(&from, &to).map_err(doing())?
+            }
+            Item::Link(..) | Item::Whole(_) => true,
+        };
+        if !copied {
+            tracing::warn!("some attributes of {item:?} are of a kind that is not copied");
+        }
+    }
+    attributes::copy(&*at(from, "/")?, &*at(&to, "/")?).map_err(doing())?;
+    to.flush().and_then(|()| to.close()).map_err(doing())?;
+    if calls::open_objects() > before {
+        return Err(Error::failure(format!(
+            "{}: cannot be created (disk full, over quota?)",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Group and name.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn at(file: &File, group: &str) -> Result<Group> {
+    let name = if group.is_empty() { "/" } else { group };
+    file.group(name)
+        .map_err(failed(format!("{}: {name}", file.filename())))
+}
+
+fn make(to: &File, from: &File, piece: &Piece, wishes: &Wishes) -> ::hdf5::Result<()> {
+    let source = from.dataset(&piece.path)?;
+    let kind = if piece.single {
+        ::hdf5::Datatype::from_type::<f32>()?
+    } else {
+        source.dtype()?
+    };
+    to.new_dataset_builder()
+        .empty_as(&kind.to_descriptor()?)
+        .with_dcpl(|list| {
+            list.chunk(piece.chunk.clone()).fill_time(FillTime::Never);
+            if wishes.shuffle {
+                list.shuffle();
+            }
+            wishes.codec.add_to(list);
+            list
+        })
+        .shape(source.shape())
+        .create(piece.path.as_str())?;
+    Ok(())
+}
