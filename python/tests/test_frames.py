@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+
 import h5py
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import read
-from conftest import Folder, frames_of
+from conftest import Folder, frames_of, program
 
 import framewise
 
@@ -215,3 +217,34 @@ def test_large_sets_are_read_in_blocks(folder: Folder, monkeypatch: pytest.Monke
         for ours, theirs in zip(result.to_ase(), whole, strict=True):
             same_bits(ours.positions, theirs.positions)
             assert ours.info == theirs.info
+
+
+def test_a_run_that_is_going_on_is_watched(folder: Folder) -> None:
+    rng = np.random.default_rng(1)
+    lattice = 4.0 * np.stack(np.meshgrid(*[np.arange(9.0)] * 3), axis=-1).reshape(-1, 3)
+    with h5py.File(folder / "in.h5", "w") as file:
+        group = file.create_group("particles/trajectory")
+        group["position/value"] = lattice + 0.1 * rng.normal(size=(800, len(lattice), 3))
+        group["species"] = [18] * len(lattice)
+        group["box/edges"] = np.eye(3) * 36.0
+        group["box"].attrs["boundary"] = ["periodic"] * 3
+    words = f"run in.h5 -o r.h5 {LENNARD_JONES} --threads 1 --checkpoint-interval 20ms"
+    counts = []
+    with subprocess.Popen([str(program()), *words.split()], cwd=folder.path, stderr=subprocess.DEVNULL) as run:
+        while not (folder / "r.h5").exists():
+            assert run.poll() is None, run.returncode
+        with framewise.open(folder / "r.h5") as result:
+            while True:
+                over = run.poll() is not None
+                completed = result.completed
+                counts.append(int(completed.sum()))
+                # A state that says completed never precedes its results.
+                assert np.isfinite(result.energy[:][completed]).all()
+                if counts[-1]:
+                    last = int(np.flatnonzero(completed)[-1])
+                    assert np.isfinite(result[last].forces).all() and result[last].completed
+                if over:
+                    break
+    assert run.returncode == 0
+    assert counts == sorted(counts) and counts[-1] == 800
+    assert len(set(counts)) > 3, counts

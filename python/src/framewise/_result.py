@@ -194,12 +194,12 @@ class Result(Job):
 
     @property
     def species(self) -> h5py.Dataset:
-        """Atomic numbers: (A) where all frames have the same, else (F, A), or (ΣA) in ragged sets."""
+        """Atomic numbers: (F, A), or (ΣA) in ragged sets; (A) in imported files whose frames all have the same."""
         return self._frames_only().species
 
     @property
     def cells(self) -> h5py.Dataset | None:
-        """Cell vectors as rows, Å: (3, 3) where all frames have the same, else (F, 3, 3); ``None``: no cells."""
+        """Cell vectors as rows, Å: (F, 3, 3), zeros without a cell; in imported files also (3, 3), or ``None``."""
         return self._frames_only().cells
 
     @property

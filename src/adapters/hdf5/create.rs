@@ -16,13 +16,17 @@ use ::hdf5::{Dataset, File, FileBuilder, Group, H5Type};
 use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::status::Status;
 
+use super::carry::Property;
+use super::contents::Contents;
 use super::fill::Filler;
-use super::geometry::{Geometry, copies, share_time_axis, write_geometry, write_time_axis};
+use super::geometry::{
+    Geometry, copies, has_amber, share_time_axis, write_geometry, write_time_axis,
+};
 use super::input::Input;
 use super::layout::{self, MESSAGE_BYTES, attribute, unit};
 use super::pace::Pace;
 use super::result_reader::ResultReader;
-use super::{failed, ffi, history, write_text};
+use super::{amber, failed, ffi, history, write_text};
 
 /// One stored message.
 pub type Message = FixedUnicode<MESSAGE_BYTES>;
@@ -42,8 +46,13 @@ const ALIGNED: (u64, u64) = (64 << 20, 4 << 20);
 pub type Make<'a> = &'a dyn Fn(&Path);
 
 /// [`lay_out`], then fills everything: what a single process does.
-pub fn create(result: &Path, input: &mut Input, geometry: Geometry, go_on: GoOn<'_>) -> Result<()> {
-    lay_out(result, input, geometry, &|_| (), go_on)?;
+pub fn create(
+    result: &Path,
+    input: &mut Input,
+    contents: impl Into<Contents>,
+    go_on: GoOn<'_>,
+) -> Result<()> {
+    lay_out(result, input, contents, &|_| (), go_on)?;
     let filled = Filler::open(result, (0, 1), go_on).and_then(|mut filler| {
         (0..filler.steps()).try_for_each(|_| filler.step())?;
         filler.end()
@@ -61,11 +70,23 @@ pub fn create(result: &Path, input: &mut Input, geometry: Geometry, go_on: GoOn<
 pub fn lay_out(
     result: &Path,
     input: &mut Input,
-    geometry: Geometry,
+    contents: impl Into<Contents>,
     make: Make<'_>,
     go_on: GoOn<'_>,
 ) -> Result<()> {
-    let needed = space(input, geometry);
+    let contents = contents.into();
+    let geometry = contents.geometry;
+    let find = |carried| Ok((carried, Property::find(input, carried)?));
+    let carried = contents
+        .carry
+        .iter()
+        .map(find)
+        .collect::<Result<Vec<_>>>()?;
+    let mut needed = space(input, geometry);
+    needed += carried.iter().map(|(_, p)| p.bytes(input)).sum::<u64>();
+    if contents.molar_forces {
+        needed += 24 * input.total_atoms();
+    }
     lay_out_with(
         result,
         (Base::Nothing, needed),
@@ -77,7 +98,16 @@ pub fn lay_out(
             let particles = group(file, layout::PARTICLES).map_err(doing())?;
             write_time_axis(file, input, pace)?;
             write_geometry(&particles, result, input, geometry, pace)?;
-            create_results(file, input).map_err(doing())
+            for (carried, property) in &carried {
+                property.write(&carried.name, &particles, input.frames(), pace)?;
+            }
+            create_results(file, input, contents.molar_forces).map_err(doing())?;
+            match input.atoms() {
+                Some(atoms) if has_amber(input, geometry) => {
+                    amber::link(file, input.frames() as usize, atoms).map_err(doing())
+                }
+                _ => Ok(()),
+            }
         },
     )
 }
@@ -223,13 +253,17 @@ pub(super) fn atoms_shape(input: &Input) -> Vec<usize> {
 }
 
 /// The datasets of results.
-fn create_results(file: &File, input: &Input) -> ::hdf5::Result<()> {
+fn create_results(file: &File, input: &Input, molar_forces: bool) -> ::hdf5::Result<()> {
     let frames = input.frames() as usize;
-    for (path, shape, unit) in [
+    let mut sets = vec![
         (layout::FORCES, atoms_shape(input), unit::FORCE),
         (layout::ENERGY, vec![frames], unit::ENERGY),
         (layout::STRESS, vec![frames, 3, 3], unit::STRESS),
-    ] {
+    ];
+    if molar_forces {
+        sets.push((layout::MOLAR_FORCES, atoms_shape(input), unit::MOLAR_FORCE));
+    }
+    for (path, shape, unit) in sets {
         let group = group(file, path)?;
         let values = filled(&group, "value", &shape, f64::NAN)?;
         write_text(&values, "unit", unit)?;
@@ -257,7 +291,8 @@ pub fn space(input: &Input, geometry: Geometry) -> u64 {
     } else {
         0
     };
-    let per_frame = 8 + 72 + 8 + 8 + 4 + MESSAGE_BYTES as u64 + 16 + 72 + 8 + 3;
+    // Energy, stress, status, checksum, seconds, step and time, cell, offsets, periodic, AMBER's cell and frames.
+    let per_frame = 8 + 72 + 8 + 8 + 4 + MESSAGE_BYTES as u64 + 16 + 72 + 8 + 3 + 48 + 4;
     copied + 24 * atoms + 4 * atoms + per_frame * frames + (1 << 17)
 }
 

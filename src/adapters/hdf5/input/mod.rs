@@ -2,6 +2,7 @@
 //! `Structure`, `Trajectory` and `FiniteSubsystem` groups. Opened read-only with the serial driver.
 
 mod examine;
+mod properties;
 mod sizes;
 mod species;
 

@@ -1,0 +1,78 @@
+//! What else an input says of its atoms.
+
+use ::hdf5::Dataset;
+
+use super::super::carry::is_free;
+use super::super::locate::Convention;
+use super::super::text_attribute;
+use super::Input;
+
+/// A dataset of atoms.
+pub struct Found {
+    /// Its rows are frames (or atoms of all frames), or the atoms that all frames have.
+    pub dataset: Dataset,
+    /// The same for all frames.
+    pub fixed: bool,
+    /// The unit that the input says.
+    pub unit: Option<String>,
+}
+
+impl Input {
+    /// The property `name` of atoms: `name/value` with a row for each frame, or a dataset `name` with one for each atom.
+    /// mbe-automation has the unit in the name: `masses (u)`.
+    pub fn property(&self, name: &str) -> Option<Found> {
+        match self.convention {
+            Convention::H5md => {
+                let per_frame = self.group.dataset(&format!("{name}/value"));
+                let dataset = per_frame.or_else(|_| self.group.dataset(name)).ok()?;
+                let unit = text_attribute(&dataset, "unit");
+                self.of_atoms(dataset, unit)
+            }
+            Convention::Mbe => {
+                let names = self.group.member_names().ok()?;
+                let found = names.iter().find_map(|full| {
+                    let unit = full.strip_prefix(name)?.strip_prefix(" (")?;
+                    Some((full, unit.strip_suffix(')')?.to_owned()))
+                });
+                let (full, unit) = found?;
+                self.of_atoms(self.group.dataset(full).ok()?, Some(unit))
+            }
+        }
+    }
+
+    /// Names of all of them.
+    pub fn properties(&self) -> Vec<String> {
+        let names = self.group.member_names().unwrap_or_default();
+        let mut names: Vec<String> = names
+            .iter()
+            .map(|full| match self.convention {
+                Convention::H5md => full.as_str(),
+                Convention::Mbe => full.split(" (").next().unwrap_or(full),
+            })
+            .filter(|name| is_free(name) && self.property(name).is_some())
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn of_atoms(&self, dataset: Dataset, unit: Option<String>) -> Option<Found> {
+        let shape = dataset.shape();
+        let fixed = match self.atoms() {
+            None if shape.first() == Some(&(self.total_atoms as usize)) => false,
+            Some(atoms) if shape.starts_with(&[self.frames as usize, atoms]) => false,
+            Some(atoms) if shape.first() == Some(&atoms) && !in_time(&dataset) => true,
+            _ => return None,
+        };
+        Some(Found {
+            dataset,
+            fixed,
+            unit,
+        })
+    }
+}
+
+/// Whether the first axis is the time: H5MD calls such a dataset `value`.
+fn in_time(dataset: &Dataset) -> bool {
+    dataset.name().ends_with("/value")
+}
