@@ -248,3 +248,17 @@ def test_a_run_that_is_going_on_is_watched(folder: Folder) -> None:
     assert run.returncode == 0
     assert counts == sorted(counts) and counts[-1] == 800
     assert len(set(counts)) > 3, counts
+
+
+def test_properties_that_were_carried_over(folder: Folder) -> None:
+    sources = frames_of("ragged")
+    for i, atoms in enumerate(sources):
+        atoms.new_array("speed", np.full((len(atoms), 3), i))
+    folder.import_frames(sources)
+    folder("run in.h5 -o r.h5 --calculator null --carry 'velocity=speed:Angstrom ps-1'")
+    with framewise.open(folder / "in.h5") as trajectory, framewise.open(folder / "r.h5") as result:
+        assert list(trajectory.properties) == ["speed"] and list(result.properties) == ["velocity"]
+        velocity = result.properties["velocity"]
+        assert velocity.attrs["unit"] == "Angstrom ps-1"
+        assert velocity.shape == result.positions.shape
+        assert np.array_equal(velocity[:, 0], np.repeat(np.arange(12), result.n_atoms))

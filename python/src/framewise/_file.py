@@ -32,7 +32,9 @@ def open_file(path: Path) -> h5py.File:
         access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
         access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
         access.set_sieve_buf_size(0)
-        access.set_file_locking(False, True)
+        # HDF5 before 1.10.7 has no such call; HDF5_USE_FILE_LOCKING=FALSE does it there.
+        if hasattr(access, "set_file_locking"):
+            access.set_file_locking(False, True)
         name = str(path).encode()
         return h5py.File(h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, access))
     except ERRORS as error:

@@ -13,6 +13,7 @@ from ._errors import FramewiseError
 from ._file import attribute, find, require_room, text
 
 PARTICLES = "/particles/trajectory"
+KNOWN = {"position", "species", "box", "offsets", "forces", "force"}
 ANGSTROM = {"", "Angstrom", "angstrom", "Å", "\u212b", "A", "Ang", "ang"}
 
 
@@ -80,6 +81,12 @@ class Geometry:
         """Which directions repeat: a dataset (F, 3) where frames differ, else an array (3)."""
         found = find(self.group, "box/periodic")
         return found if found is not None else self._periodic
+
+    def properties(self) -> dict[str, h5py.Dataset]:
+        """Everything else that the file says of its atoms, by name."""
+        names = [name for name in self.group if name not in KNOWN]
+        found = {name: find(self.group, f"{name}/value") or find(self.group, name) for name in names}
+        return {name: dataset for name, dataset in found.items() if dataset is not None}
 
     def _required(self, *names: str) -> Any:
         for name in names:

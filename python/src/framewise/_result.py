@@ -213,6 +213,14 @@ class Result(Job):
         return self._frames_only().offsets
 
     @property
+    def properties(self) -> Mapping[str, h5py.Dataset]:
+        """Further properties of atoms: what ``framewise run --carry`` or ``framewise import`` has kept, by name.
+
+        (F, A, ...), or (ΣA, ...) in ragged sets; the attribute ``unit`` says the unit where the source did.
+        """
+        return self._frames_only().properties()
+
+    @property
     def n_atoms(self) -> NDArray[np.int64]:
         """Atoms of each frame (F)."""
         return self._frames_only().n_atoms()
