@@ -113,6 +113,7 @@ def in_ovito(path, frames, done, tolerance):
 def in_h5py(path, frames, done, tolerance):
     with h5py.File(path) as file:
         trajectory, observables = file["particles/trajectory"], file["observables/trajectory"]
+        assert list(file["h5md/modules/units"].attrs["version"]) == [1, 0]
         assert list(trajectory["box"].attrs["boundary"]) == [
             "periodic" if any(atoms.pbc[k] for atoms in frames) else "none" for k in range(3)
         ]

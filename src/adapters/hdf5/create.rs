@@ -212,7 +212,14 @@ fn write_h5md(file: &File) -> ::hdf5::Result<()> {
     write_text(&author, "name", &user.unwrap_or_else(|_| "unknown".into()))?;
     let creator = h5md.create_group("creator")?;
     write_text(&creator, "name", "framewise")?;
-    write_text(&creator, "version", env!("CARGO_PKG_VERSION"))
+    write_text(&creator, "version", env!("CARGO_PKG_VERSION"))?;
+    // Whoever sets `unit` declares it.
+    let units = h5md.create_group("modules")?.create_group("units")?;
+    units
+        .new_attr::<i32>()
+        .shape((2,))
+        .create("version")?
+        .write_raw(&[1i32, 0])
 }
 
 /// A contiguous dataset allocated at once, whose fill value is for us to write, see [`fill`](super::fill).

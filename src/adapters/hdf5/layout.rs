@@ -2,7 +2,7 @@
 //!
 //! H5MD 1.1 (<https://www.nongnu.org/h5md/h5md.html>); F frames, A atoms, ΣA atoms of all frames.
 
-/// H5MD root metadata: attribute `version`, groups `author` and `creator`.
+/// H5MD root metadata: attribute `version`, groups `author`, `creator` and `modules/units`.
 pub const H5MD: &str = "/h5md";
 /// Per-atom data.
 pub const PARTICLES: &str = "/particles/trajectory";
