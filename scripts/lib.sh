@@ -31,6 +31,7 @@ build-mpich|libclang-dev|-|bindgen reads MPI's headers with it
 build-mpich|pkg-config|pkg-config|finds parallel HDF5
 cluster|slurm-wlm|-|SLURM, for the cluster in a box
 cluster|munge|munged|its keys
+base-image|debootstrap|debootstrap|makes the base images of containers where no registry is in reach
 hosts|iproute2|ip|network namespaces, for several hosts on one machine
 test|hdf5-tools|h5dump|h5dump reads the results
 test|strace|strace|strace makes writes of a run fail

@@ -4,12 +4,14 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
+use hdf5::types::VarLenUnicode;
 use support::folder::{Folder, perturbed};
 
 /// A result, and the frames that it is of.
@@ -228,33 +230,64 @@ fn in_the_reader_velocities_masses_and_charges_are_carried_over() {
     assert!(output.status.success(), "{said}");
 }
 
+/// Fixed masses of groups of any size, repeated for each frame, one group after the other.
 #[test]
-fn masses_of_mbe_automation_are_carried_over() {
+fn masses_of_several_groups_of_mbe_automation_are_carried_over() {
     let folder = Folder::new();
     folder.bring("mbe.h5");
+    let mut known = BTreeMap::new();
     let file = hdf5::File::open(folder.path("mbe.h5")).unwrap();
-    let (key, masses) = masses_of(&file.group("/").unwrap()).expect("a group with masses");
+    masses_of(&file.group("/").unwrap(), &mut known);
     drop(file);
-    let command = format!("run mbe.h5 --key {key} -o r.h5 --calculator null --carry mass=masses");
-    folder.alone(&command).expect(0);
+    assert!(known.len() > 2, "{known:?}");
+    let command = "run mbe.h5 --keys training/** --keys md/argon_npt -o r.h5 --calculator null --carry mass=masses";
+    folder.on(2, command).expect(0);
     let file = hdf5::File::open(folder.path("r.h5")).unwrap();
-    let value = file.dataset("particles/trajectory/mass/value").unwrap();
-    let found = value.read_raw::<f64>().unwrap();
-    assert!(!found.is_empty());
-    assert_eq!(found, masses.repeat(found.len() / masses.len()));
+    let values = |name: &str| {
+        file.dataset(&format!("particles/trajectory/{name}/value"))
+            .unwrap()
+    };
+    let masses = values("mass").read_raw::<f64>().unwrap();
+    let species = values("species").read_raw::<i32>().unwrap();
+    assert!(masses.len() == species.len() && masses.len() > 1000);
+    for (atom, (mass, z)) in masses.iter().zip(&species).enumerate() {
+        assert_eq!(known[z].to_bits(), mass.to_bits(), "atom {atom}");
+    }
 }
 
-/// The first group with masses of a fixed set of atoms, and what they are.
-fn masses_of(group: &hdf5::Group) -> Option<(String, Vec<f64>)> {
-    if let Ok(masses) = group.dataset("masses (u)")
-        && masses.ndim() == 1
-    {
-        return Some((
-            group.name().trim_matches('/').to_owned(),
-            masses.read_raw().unwrap(),
-        ));
+/// Which mass each element has.
+fn masses_of(group: &hdf5::Group, known: &mut BTreeMap<i32, f64>) {
+    if let Ok(masses) = group.dataset("masses (u)") {
+        let numbers = group.dataset("atomic_numbers").unwrap();
+        let numbers = numbers.read_raw::<i32>().unwrap();
+        known.extend(numbers.into_iter().zip(masses.read_raw::<f64>().unwrap()));
     }
-    group.groups().unwrap().iter().find_map(masses_of)
+    let groups = group.groups().unwrap();
+    groups.iter().for_each(|inside| masses_of(inside, known));
+}
+
+#[test]
+fn velocities_of_mbe_automation_get_a_unit_that_readers_know() {
+    let folder = Folder::new();
+    folder.bring("mbe.h5");
+    let command =
+        "run mbe.h5 --key md/argon_npt -o r.h5 --calculator null --carry velocity=velocities";
+    folder.alone(command).expect(0);
+    let [result, source] =
+        ["r.h5", "mbe.h5"].map(|name| hdf5::File::open(folder.path(name)).unwrap());
+    let found = result
+        .dataset("particles/trajectory/velocity/value")
+        .unwrap();
+    let unit = found.attr("unit").unwrap().read_scalar::<VarLenUnicode>();
+    assert_eq!(unit.unwrap().as_str(), "Angstrom fs-1");
+    let expected = source
+        .dataset("md/argon_npt/velocities (Å\u{2215}fs)")
+        .unwrap();
+    assert_eq!(found.shape(), expected.shape());
+    assert_eq!(
+        found.read_raw::<f64>().unwrap(),
+        expected.read_raw::<f64>().unwrap()
+    );
 }
 
 #[test]
@@ -265,7 +298,7 @@ fn what_cannot_be_carried_over_or_is_not_in_the_file_is_said() {
         (
             "--carry velocity",
             1,
-            "there is no property \"velocity\" of atoms; the input has number, speed, weight",
+            "there is no property \"velocity\" of atoms; /particles/trajectory has number, speed, weight",
         ),
         ("--carry sped", 1, "(did you mean \"speed\"?)"),
         ("--carry velocity=speed", 1, "the input says no unit of it"),

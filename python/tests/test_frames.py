@@ -262,3 +262,21 @@ def test_properties_that_were_carried_over(folder: Folder) -> None:
         assert velocity.attrs["unit"] == "Angstrom ps-1"
         assert velocity.shape == result.positions.shape
         assert np.array_equal(velocity[:, 0], np.repeat(np.arange(12), result.n_atoms))
+
+
+def test_groups_that_were_computed_as_one_job(folder: Folder) -> None:
+    source = folder.bring("mbe.h5")
+    folder("run mbe.h5 --keys 'training/**' -o groups.h5 --calculator null")
+    with framewise.open(folder / "groups.h5") as result, h5py.File(source) as groups:
+        assert len(result.segments) > 5
+        ends = [0]
+        for key, frames in result.segments.items():
+            group = groups[key]
+            positions = group.get("cluster_of_molecules", group)["positions (Å)"][()]
+            assert frames.start == ends[-1]
+            ends.append(frames.stop)
+            for i, expected in zip(frames, positions.reshape(-1, *positions.shape[-2:]), strict=True):
+                same_bits(result[i].positions, expected)
+        assert ends[-1] == len(result)
+    with framewise.open(folder.result(frames_of("fixed", 2))) as result:
+        assert result.segments == {}

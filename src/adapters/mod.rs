@@ -31,9 +31,11 @@ pub mod plugin;
 pub mod program;
 pub mod python;
 pub mod quota;
+pub mod redo;
 pub mod share;
 pub mod signals;
 pub mod source;
+pub mod storage_lock;
 #[cfg(feature = "tblite")]
 pub mod tblite;
 #[cfg(any(feature = "xtb", feature = "tblite"))]

@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
 use super::{
-    bench, calculators, doctor, evaluate, export, import, job, keep, kernels, map, run, status,
-    verify,
+    bench, calculators, doctor, evaluate, export, import, job, keep, kernels, ls, map, merge, run,
+    status, verify,
 };
 
 /// Evaluates every frame of a trajectory with a calculator, on any number of MPI ranks, into one HDF5 file
@@ -49,6 +49,10 @@ pub enum Verb {
     Verify(verify::VerifyArgs),
     /// Write completed frames with energy, forces and stress as extended XYZ
     Export(export::ExportArgs),
+    /// Write results into the structures of an mbe-automation file
+    Merge(merge::MergeArgs),
+    /// List the sets of frames in HDF5 files, and their levels of theory
+    Ls(ls::LsArgs),
     /// Measure this machine and say which settings to use
     Bench(bench::BenchArgs),
     /// Calculators, their parameters, and whether this build and machine have them

@@ -12,7 +12,9 @@ pub mod keep;
 pub mod kernels;
 pub mod library;
 pub mod logging;
+pub mod ls;
 pub mod map;
+pub mod merge;
 pub mod output;
 pub mod run;
 pub mod status;
@@ -58,6 +60,8 @@ pub fn main() -> ExitCode {
             match verb {
                 Verb::Import(args) => import::execute(args).map(|()| ExitCode::SUCCESS),
                 Verb::Export(args) => export::execute(args).map(|()| ExitCode::SUCCESS),
+                Verb::Merge(args) => merge::execute(args).map(|()| ExitCode::SUCCESS),
+                Verb::Ls(args) => ls::execute(args).map(|()| ExitCode::SUCCESS),
                 Verb::Status(args) => status::execute(args),
                 Verb::Verify(args) => verify::execute(args),
                 Verb::Calculators(args) => calculators::execute(args),

@@ -35,6 +35,26 @@ pub fn parse(text: &str) -> Option<u8> {
     }
 }
 
+/// The formula of some atoms in the order of Hill: carbon, hydrogen, then by symbol; without carbon all by symbol.
+pub fn formula(species: &[u8]) -> String {
+    let mut counts = [0_usize; 256];
+    for z in species {
+        counts[usize::from(*z)] += 1;
+    }
+    let mut present: Vec<u8> = (0..=255).filter(|z| counts[usize::from(*z)] > 0).collect();
+    let with_carbon = present.contains(&6);
+    present.sort_by_key(|z| match z {
+        6 => (0, ""),
+        1 if with_carbon => (1, ""),
+        _ => (2, symbol(*z)),
+    });
+    let part = |z: &u8| match counts[usize::from(*z)] {
+        1 => symbol(*z).to_owned(),
+        n => format!("{}{n}", symbol(*z)),
+    };
+    present.iter().map(part).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +68,12 @@ mod tests {
         assert_eq!(parse("36"), Some(36));
         assert_eq!(parse("119"), None);
         assert_eq!(parse("Zz"), None);
+    }
+
+    #[test]
+    fn formulas_are_in_the_order_of_hill() {
+        assert_eq!(formula(&[1, 8, 1]), "H2O");
+        assert_eq!(formula(&[8, 1, 6, 1, 1, 1]), "CH4O");
+        assert_eq!(formula(&[]), "");
     }
 }

@@ -124,6 +124,19 @@ impl FrameBlock {
         &mut self.values.as_mut_bytes()[..rows * bytes]
     }
 
+    /// Appends the frames of `other`, whose frame and atom 0 are `frame` and `atom` of this trajectory.
+    pub fn append(&mut self, other: &Self, frame: u64, atom: u64) {
+        let before = self.positions.len();
+        self.indices.extend(other.indices.iter().map(|i| i + frame));
+        self.offsets
+            .extend(other.offsets.iter().skip(1).map(|o| o + before));
+        self.first_atoms
+            .extend(other.first_atoms.iter().map(|a| a + atom));
+        self.species.extend_from_slice(&other.species);
+        self.positions.extend_from_slice(&other.positions);
+        self.cells.extend_from_slice(&other.cells);
+    }
+
     /// Appends one frame that follows the last one on the atom axis.
     pub fn push(&mut self, index: u64, frame: Frame<'_>) {
         if self.offsets.is_empty() {

@@ -162,6 +162,10 @@ impl<'a> Desk<'a> {
         let mut received = pool.receive(patience)?;
         while let Some((weight, batch)) = received {
             self.collect(batch, weight);
+            let Some(pool) = &self.pool else { break };
+            if pool.broken.is_some() {
+                break;
+            }
             self.feed()?;
             // Workers that bring batches without pause must not keep the rank from the agreements.
             if Instant::now() >= end {
@@ -169,6 +173,10 @@ impl<'a> Desk<'a> {
             }
             let Some(pool) = &mut self.pool else { break };
             received = pool.receive(Duration::ZERO)?;
+        }
+        // Not before what the worker had evaluated is collected, and before the other ranks hear of it.
+        if let Some(error) = self.pool.as_mut().and_then(|pool| pool.broken.take()) {
+            return Err(error);
         }
         self.give_up_overdue()
     }

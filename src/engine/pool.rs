@@ -55,6 +55,8 @@ pub struct Pool {
     bytes: u64,
     weight: f64,
     next_number: u64,
+    /// Why a worker has left: its calculator or kernel is there no more.
+    pub broken: Option<Error>,
 }
 
 impl Pool {
@@ -83,6 +85,7 @@ impl Pool {
             bytes: 0,
             weight: 0.0,
             next_number: 0,
+            broken: None,
         };
         for number in 0..threads {
             let (view, thread) = pool.spawn(number)?;
@@ -236,7 +239,8 @@ impl Pool {
         (self.bytes, self.weight) = (0, 0.0);
     }
 
-    /// The next batch that comes back within `patience`, with what it was expected to cost.
+    /// The next batch that comes back within `patience`, with what it was expected to cost; see [`broken`](Self::broken)
+    /// after it.
     pub fn receive(&mut self, patience: Duration) -> Result<Option<(f64, Batch)>> {
         let deadline = Instant::now() + patience;
         loop {
@@ -247,11 +251,12 @@ impl Pool {
                         return Ok(Some((hand.weight, batch)));
                     }
                 }
-                Ok(Event::Broken(why)) => {
-                    return Err(Error::failure(format!(
-                        "cannot set up the {}: {why}",
-                        self.work.engine()
-                    )));
+                Ok(Event::Broken(why, batch)) => {
+                    let engine = self.work.engine();
+                    let why = format!("cannot set up the {engine}: {why}");
+                    self.broken.get_or_insert(Error::failure(why));
+                    let hand = batch.and_then(|b| Some((self.take_back(b.number)?.weight, b)));
+                    return Ok(hand);
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(None),
             }

@@ -19,8 +19,9 @@ use super::settings::OnStart;
 pub(super) enum Event {
     /// A batch is evaluated, or abandoned half-way after a call to stop.
     Evaluated(Batch),
-    /// The calculator or kernel could not be built.
-    Broken(String),
+    /// The calculator or kernel could not be built, or is there no more: why, and the batch in hand with what was
+    /// evaluated of it before.
+    Broken(String, Option<Batch>),
 }
 
 /// What the coordinator can see of a worker while it computes.
@@ -61,7 +62,7 @@ impl Worker {
         let hand = self.journal.hand();
         let mut evaluator = match Evaluator::build(&self.work) {
             Ok(evaluator) => evaluator,
-            Err(why) => return drop(self.events.send(Event::Broken(why))),
+            Err(why) => return drop(self.events.send(Event::Broken(why, None))),
         };
         while let Ok(mut batch) = self.jobs.recv() {
             self.view.idle.store(0, Ordering::Relaxed);
@@ -71,6 +72,7 @@ impl Worker {
             let appetite = evaluator.appetite();
             // The first frame that the evaluator has not been told of; none where it wants to hear of none.
             let mut announced = if appetite > 1 { 0 } else { usize::MAX };
+            let mut gone = None;
             for i in 0..batch.block.len() {
                 if self.stop.load(Ordering::Relaxed) {
                     break;
@@ -104,7 +106,8 @@ impl Worker {
                         batch.push_failure(Status::NotConverged, 0.0, why);
                     }
                     Some(Mishap::Frame(Failure::Unavailable(why))) => {
-                        return drop(self.events.send(Event::Broken(why)));
+                        gone = Some(why);
+                        break;
                     }
                     Some(Mishap::Frame(Failure::Failed(why)) | Mishap::Panic(why)) => {
                         batch.push_failure(Status::Failed, 0.0, why);
@@ -115,7 +118,10 @@ impl Worker {
                     // One that panicked may be in any state.
                     evaluator = match Evaluator::build(&self.work) {
                         Ok(evaluator) => evaluator,
-                        Err(why) => return drop(self.events.send(Event::Broken(why))),
+                        Err(why) => {
+                            gone = Some(why);
+                            break;
+                        }
                     };
                     if appetite > 1 {
                         announced = i + 1;
@@ -128,6 +134,9 @@ impl Worker {
             self.view.begun.store(0, Ordering::Release);
             if self.view.given_up.load(Ordering::Acquire) {
                 return;
+            }
+            if let Some(why) = gone {
+                return drop(self.events.send(Event::Broken(why, Some(batch))));
             }
             self.view.batch.store(0, Ordering::Relaxed);
             let idle = watch.begun(self.origin, batch.outcomes.len());

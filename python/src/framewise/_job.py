@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 
 from ._errors import FramewiseError
-from ._file import find
+from ._file import find, text
 from ._status import Run
 
 RUN = Run.__dataclass_fields__
@@ -65,6 +65,18 @@ class Job:
             except (ValueError, KeyError, TypeError):
                 continue
         return sorted(runs, key=lambda run: run.number)
+
+    @property
+    def segments(self) -> dict[str, range]:
+        """Which frames are those of which group of the input, where several were computed as one job; else nothing."""
+        table = find(self._require_books(), "segments", h5py.Group)
+        if table is None:
+            return {}
+        columns = [find(table, name) for name in ("key", "first_frame", "n_frames")]
+        if any(column is None or column.shape != columns[0].shape for column in columns):
+            raise FramewiseError(f"{self.path}: its table of groups is damaged")
+        keys, first, count = (column[()] for column in columns)
+        return {text(keys[i]): range(int(first[i]), int(first[i] + count[i])) for i in range(len(keys))}
 
     def _require_books(self) -> h5py.Group:
         if self._books is None:

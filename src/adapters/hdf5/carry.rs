@@ -6,14 +6,14 @@
 use std::str::FromStr;
 
 use ::hdf5::types::TypeDescriptor;
-use ::hdf5::{Dataset, Group, H5Type};
+use ::hdf5::{Group, H5Type};
 
 use crate::domain::error::{Error, Result};
 use crate::domain::parameters::did_you_mean;
 
-use super::create::zeroed;
-use super::geometry::{mark_fixed, repeat, share_time_axis};
-use super::input::Input;
+use super::create::{atoms_shape, zeroed};
+use super::geometry::{mark_fixed, share_time_axis};
+use super::input::{Found, Input};
 use super::pace::Pace;
 use super::{failed, ffi, write_text};
 
@@ -75,19 +75,18 @@ impl std::fmt::Display for Carried {
 
 /// A property of atoms in the input.
 pub struct Property {
-    dataset: Dataset,
-    /// The same for all frames.
-    fixed: bool,
+    /// In each group of frames.
+    parts: Vec<Found>,
     real: bool,
     unit: Option<String>,
+    /// Shape in the result.
+    shape: Vec<usize>,
 }
 
 impl Property {
     /// Bytes that it takes in the result.
-    pub(super) fn bytes(&self, input: &Input) -> u64 {
-        let values: usize = self.dataset.shape().iter().product();
-        let times = if self.fixed { input.frames() } else { 1 };
-        8 * values as u64 * times
+    pub(super) fn bytes(&self) -> u64 {
+        8 * self.shape.iter().map(|n| *n as u64).product::<u64>()
     }
 
     /// Looks for it in the input.
@@ -98,27 +97,37 @@ impl Property {
                 input.path().display()
             ))
         };
-        let Some(found) = input.property(&carried.source) else {
-            let known = input.properties();
-            let near = did_you_mean(&carried.source, known.iter().map(String::as_str));
+        let name = &carried.source;
+        let parts = input.property(name).map_err(|segment| {
+            let known = segment.properties();
+            let near = did_you_mean(name, known.iter().map(String::as_str));
             let has = if known.is_empty() {
                 "none".to_owned()
             } else {
                 known.join(", ")
             };
-            let name = &carried.source;
-            return Err(error(format!(
-                "there is no property {name:?} of atoms{near}; the input has {has}"
-            )));
-        };
-        let dataset = found.dataset;
-        let real = match dataset.dtype().and_then(|t| t.to_descriptor()) {
-            Ok(TypeDescriptor::Float(_)) => true,
-            Ok(TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_)) => false,
-            Ok(other) => return Err(error(format!("it holds {other}, expected numbers"))),
-            Err(e) => return Err(failed(format!("--carry {carried}"))(e)),
-        };
-        let recorded = found.unit;
+            let key = segment.key();
+            error(format!(
+                "there is no property {name:?} of atoms{near}; {key} has {has}"
+            ))
+        })?;
+        let mut real = false;
+        let mut recorded = None;
+        for (k, part) in parts.iter().enumerate() {
+            match part.dataset.dtype().and_then(|t| t.to_descriptor()) {
+                Ok(TypeDescriptor::Float(_)) => real = true,
+                Ok(TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_)) => {}
+                Ok(other) => return Err(error(format!("it holds {other}, expected numbers"))),
+                Err(e) => return Err(failed(format!("--carry {carried}"))(e)),
+            }
+            if k > 0 && (part.unit != recorded || part.of_atom != parts[0].of_atom) {
+                let place = part.dataset.name();
+                return Err(error(format!(
+                    "{place} has another unit or shape than in the groups before it"
+                )));
+            }
+            recorded.clone_from(&part.unit);
+        }
         if let (Some(given), Some(recorded)) = (&carried.unit, &recorded)
             && given != recorded
         {
@@ -134,11 +143,14 @@ impl Property {
                     .into(),
             ));
         }
+        let mut shape = atoms_shape(input);
+        shape.pop();
+        shape.extend(parts.iter().take(1).flat_map(|part| &part.of_atom));
         Ok(Self {
-            dataset,
-            fixed: found.fixed,
+            parts,
             real,
             unit,
+            shape,
         })
     }
 
@@ -147,53 +159,74 @@ impl Property {
         &self,
         name: &str,
         particles: &Group,
-        frames: u64,
+        flat: bool,
         pace: &mut Pace<'_>,
     ) -> Result<()> {
         if self.real {
-            self.copy::<f64>(name, particles, frames, pace)
+            self.copy::<f64>(name, particles, flat, pace)
         } else {
-            self.copy::<i64>(name, particles, frames, pace)
+            self.copy::<i64>(name, particles, flat, pace)
         }
     }
 
+    /// `flat`: rows of the result are atoms, not frames.
     fn copy<T: H5Type + Copy + Default>(
         &self,
         name: &str,
         particles: &Group,
-        frames: u64,
+        flat: bool,
         pace: &mut Pace<'_>,
     ) -> Result<()> {
         let doing = || failed(format!("cannot carry {name} over"));
         let group = particles.create_group(name).map_err(doing())?;
         share_time_axis(&group).map_err(doing())?;
-        let mut shape = self.dataset.shape();
-        if self.fixed {
-            shape.insert(0, frames as usize);
-        }
-        let values = zeroed::<T>(&group, "value", &shape).map_err(doing())?;
+        let values = zeroed::<T>(&group, "value", &self.shape).map_err(doing())?;
         if let Some(unit) = &self.unit {
             write_text(&values, "unit", unit).map_err(doing())?;
         }
-        let rows = self.dataset.shape().first().copied().unwrap_or(0) as u64;
-        let per_row = ffi::row_elements(&self.dataset);
-        if self.fixed {
-            let mut row = vec![T::default(); rows as usize * per_row];
-            ffi::read_rows(&self.dataset, std::slice::from_ref(&(0..rows)), &mut row)?;
+        if let [only] = &self.parts[..]
+            && only.fixed
+        {
             mark_fixed(&values).map_err(doing())?;
-            return repeat(&values, &row, frames, pace);
         }
-        let at_once = (BLOCK / (8 * per_row).max(1)).max(1) as u64;
-        let mut block = Vec::new();
-        let mut start = 0;
-        while start < rows {
-            let part = [start..(start + at_once).min(rows)];
-            let length = (part[0].end - start) as usize * per_row;
-            block.resize(length, T::default());
-            ffi::read_rows(&self.dataset, &part, &mut block)?;
-            ffi::write_rows(&values, &part, &block, ffi::Transfer::Independent)?;
-            pace.wrote(8 * length as u64)?;
-            start = part[0].end;
+        let per_atom: usize = self.parts.first().map_or(1, |p| p.of_atom.iter().product());
+        let mut next = 0;
+        let mut append = |block: &[T], atoms: Option<usize>| {
+            let row = match atoms {
+                Some(atoms) if !flat => atoms * per_atom,
+                _ => per_atom,
+            };
+            let rows = [next..next + (block.len() / row.max(1)) as u64];
+            next = rows[0].end;
+            ffi::write_rows(&values, &rows, block, ffi::Transfer::Independent)?;
+            pace.wrote(size_of_val(block) as u64)
+        };
+        for part in &self.parts {
+            let per_row = ffi::row_elements(&part.dataset);
+            let rows = part.dataset.shape().first().copied().unwrap_or(0) as u64;
+            let at_once = (BLOCK / (8 * per_row).max(1)).max(1) as u64;
+            let mut block = Vec::new();
+            if part.fixed {
+                block.resize(rows as usize * per_row, T::default());
+                ffi::read_rows(&part.dataset, std::slice::from_ref(&(0..rows)), &mut block)?;
+                let times = (BLOCK / (8 * block.len()).max(1)).max(1) as u64;
+                let repeated = block.repeat(times.min(part.frames) as usize);
+                let mut left = part.frames;
+                while left > 0 && !block.is_empty() {
+                    let now = left.min(times);
+                    append(&repeated[..now as usize * block.len()], part.atoms)?;
+                    left -= now;
+                }
+                continue;
+            }
+            let mut start = 0;
+            while start < rows {
+                let run = [start..(start + at_once).min(rows)];
+                block.resize((run[0].end - start) as usize * per_row, T::default());
+                ffi::read_rows(&part.dataset, &run, &mut block)?;
+                append(&block, part.atoms)?;
+                start = run[0].end;
+            }
         }
         Ok(())
     }

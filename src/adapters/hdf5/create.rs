@@ -26,7 +26,7 @@ use super::input::Input;
 use super::layout::{self, MESSAGE_BYTES, attribute, unit};
 use super::pace::Pace;
 use super::result_reader::ResultReader;
-use super::{amber, failed, ffi, history, write_text};
+use super::{amber, failed, ffi, history, segments, write_text};
 
 /// One stored message.
 pub type Message = FixedUnicode<MESSAGE_BYTES>;
@@ -83,7 +83,7 @@ pub fn lay_out(
         .map(find)
         .collect::<Result<Vec<_>>>()?;
     let mut needed = space(input, geometry);
-    needed += carried.iter().map(|(_, p)| p.bytes(input)).sum::<u64>();
+    needed += carried.iter().map(|(_, p)| p.bytes()).sum::<u64>();
     if contents.molar_forces {
         needed += 24 * input.total_atoms();
     }
@@ -99,7 +99,8 @@ pub fn lay_out(
             write_time_axis(file, input, pace)?;
             write_geometry(&particles, result, input, geometry, pace)?;
             for (carried, property) in &carried {
-                property.write(&carried.name, &particles, input.frames(), pace)?;
+                let flat = input.atoms().is_none();
+                property.write(&carried.name, &particles, flat, pace)?;
             }
             create_results(file, input, contents.molar_forces).map_err(doing())?;
             match input.atoms() {
@@ -276,7 +277,8 @@ fn create_results(file: &File, input: &Input, molar_forces: bool) -> ::hdf5::Res
         write_text(&values, "unit", unit)?;
         share_time_axis(&group)?;
     }
-    create_books(file, frames)
+    create_books(file, frames)?;
+    segments::write(file, input)
 }
 
 /// The datasets that tell the state of each frame or row, and the history.
@@ -300,7 +302,8 @@ pub fn space(input: &Input, geometry: Geometry) -> u64 {
     };
     // Energy, stress, status, checksum, seconds, step and time, cell, offsets, periodic, AMBER's cell and frames.
     let per_frame = 8 + 72 + 8 + 8 + 4 + MESSAGE_BYTES as u64 + 16 + 72 + 8 + 3 + 48 + 4;
-    copied + 24 * atoms + 4 * atoms + per_frame * frames + (1 << 17)
+    let segments = segments::bytes(input);
+    copied + 24 * atoms + 4 * atoms + per_frame * frames + segments + (1 << 17)
 }
 
 /// Says how much is missing before anything is written.

@@ -20,11 +20,15 @@ const GLANCES: u64 = 5;
 
 /// XXH3-64 over the numbers of frames and atoms and the species, positions, cells and periodic directions of all
 /// frames, or of 4096 evenly spaced ones where the positions take more than 256 MiB. It does not depend on the
-/// file's name, place or layout.
+/// file's name, place or layout. Of several groups, their names and numbers of frames go into it as well.
 pub fn fingerprint(input: &mut Input, go_on: GoOn<'_>) -> Result<String> {
     let mut hash = Stream::new();
     hash.bytes(&input.frames().to_le_bytes());
     hash.bytes(&input.total_atoms().to_le_bytes());
+    for (key, frames) in input.segments() {
+        hash.bytes(key.as_bytes());
+        hash.bytes(&frames.end.to_le_bytes());
+    }
     let rest = sample(input.frames(), 24 * input.total_atoms());
     let block_frames = input.block_frames();
     hash.all(input, rest, block_frames, go_on)

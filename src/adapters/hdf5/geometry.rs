@@ -208,7 +208,7 @@ pub(super) fn mark_fixed(values: &Dataset) -> ::hdf5::Result<()> {
 }
 
 /// Writes the same row for each of `frames`, about a mebibyte at a time.
-pub(super) fn repeat<T: H5Type + Copy>(
+fn repeat<T: H5Type + Copy>(
     values: &Dataset,
     row: &[T],
     frames: u64,

@@ -40,6 +40,8 @@ pub const CHECKSUM: &str = "/parameters/framewise/checksum";
 pub const SECONDS: &str = "/parameters/framewise/seconds";
 /// (F) text of [`MESSAGE_BYTES`]: why a frame failed.
 pub const MESSAGE: &str = "/parameters/framewise/message";
+/// Where several groups were computed as one job, S of them: `key` (S) text, `first_frame` (S) and `n_frames` (S) i64.
+pub const SEGMENTS: &str = "/parameters/framewise/segments";
 /// (256) text of 320 bytes: one JSON line per run, the newest overwriting the oldest.
 pub const HISTORY: &str = "/parameters/framewise/history";
 

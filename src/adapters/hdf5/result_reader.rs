@@ -19,7 +19,7 @@ use super::input::Input;
 use super::readback::Place;
 use super::rows::stored::StoredRows;
 use super::{
-    READ_GAP, failed, ffi, has_signature, layout, lossy, open_read_only, require_room,
+    READ_GAP, failed, ffi, has_signature, layout, lossy, open_read_only, require_room, segments,
     text_attribute,
 };
 
@@ -78,7 +78,7 @@ pub struct ResultReader {
     attributes: BTreeMap<String, String>,
     geometry: Option<Input>,
     frames: u64,
-    _file: File,
+    file: File,
 }
 
 /// The datasets that hold what was computed.
@@ -166,7 +166,7 @@ impl ResultReader {
             status,
             attributes,
             geometry: None,
-            _file: file,
+            file,
         };
         reader.check_shapes()?;
         Ok(reader)
@@ -265,6 +265,11 @@ impl ResultReader {
             }
             Results::Rows(..) => Some(0),
         }
+    }
+
+    /// The groups of the input and their frames, where several were computed as one job.
+    pub fn segments(&self) -> Result<Vec<(String, Range<u64>)>> {
+        segments::read(&self.file, self.frames)
     }
 
     /// A text attribute of the job, see [`layout::attribute`].

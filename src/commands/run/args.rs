@@ -20,6 +20,7 @@ Examples:
   srun --mpi=pmix framewise run md.h5 -o result.h5 --config job.toml --walltime auto
   sbatch --array=1-8 --wrap 'srun framewise run md.h5 -o result.h5 --config job.toml --share'
   framewise run structures.h5 --key training/water -o water.h5 --calculator xtb --frames 0:1000:10
+  mpiexec -n 4 framewise run structures.h5 --keys 'training/**' -o labels.h5 --calculator xtb
 
 The result file is the checkpoint: after a kill, run the same command again, on any number of ranks.
 
@@ -52,6 +53,16 @@ pub struct RunArgs {
     /// Group of the input that holds the frames
     #[arg(long, value_name = "K", help_heading = "What of it")]
     pub key: Option<String>,
+
+    /// Groups of the input that are computed as one job, repeatable: names and patterns, * within a name, ** across them
+    /// ('**': all). Their frames are numbered through in the order of their names
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        conflicts_with = "key",
+        help_heading = "What of it"
+    )]
+    pub keys: Vec<String>,
 
     /// Frames to compute, as numbers and Python slices: 0:1000:2,5,7 [default: all]
     #[arg(
@@ -122,14 +133,22 @@ impl JobVerb for RunArgs {
 
 impl RunArgs {
     fn over(&self, file: Self) -> Self {
-        let flags = self.clone();
+        let mut flags = self.clone();
+        // Who types one of the two does not mean the other.
+        let keys = if flags.key.is_none() && flags.keys.is_empty() {
+            flags.key = file.key;
+            file.keys
+        } else {
+            flags.keys
+        };
         Self {
             input: flags.input.or(file.input),
             output: flags.output.or(file.output),
             calculator: flags.calculator.or(file.calculator),
             param: merge(file.param, &flags.param),
             level_of_theory: flags.level_of_theory.or(file.level_of_theory),
-            key: flags.key.or(file.key),
+            key: flags.key,
+            keys,
             frames: flags.frames.or(file.frames),
             frame_timeout: flags.frame_timeout.or(file.frame_timeout),
             isolate: flags.isolate || file.isolate,

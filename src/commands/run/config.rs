@@ -139,6 +139,9 @@ impl RunConfig {
                 frame_timeout,
             ));
         }
+        if args.key.is_some() && !args.keys.is_empty() {
+            return Err(Error::usage("--key and --keys: give one of them"));
+        }
         let level_of_theory = args
             .level_of_theory
             .unwrap_or_else(|| (calculator.level_of_theory)(&parameters));
@@ -149,6 +152,7 @@ impl RunConfig {
             factory,
             level_of_theory,
             key: args.key,
+            keys: args.keys,
             isolate,
             contents: Contents {
                 geometry: geometry(args.geometry.as_deref())?,

@@ -40,6 +40,8 @@ pub struct Frames {
     pub level_of_theory: String,
     /// Group of the input.
     pub key: Option<String>,
+    /// Groups of the input, names and patterns, that make one job.
+    pub keys: Vec<String>,
     /// The engine runs in processes of its own.
     pub isolate: bool,
     /// What the result holds beside results.
@@ -61,10 +63,11 @@ impl Task for Frames {
 
     fn words(&self) -> String {
         format!(
-            "{} {} key {:?} level {} isolate {} contents {:?}",
+            "{} {} key {:?} {:?} level {} isolate {} contents {:?}",
             self.calculator.name,
             self.parameters.to_json(),
             self.key,
+            self.keys,
             self.level_of_theory,
             self.isolate,
             self.contents,
@@ -80,7 +83,10 @@ impl Task for Frames {
     }
 
     fn open(&self, input: &Path) -> Result<Box<dyn Material>> {
-        let input = Input::open(input, self.key.as_deref())?;
+        let input = match &self.keys[..] {
+            [] => Input::open(input, self.key.as_deref())?,
+            keys => Input::open_keys(input, keys)?,
+        };
         Ok(Box::new(Trajectory {
             task: self.clone(),
             input,

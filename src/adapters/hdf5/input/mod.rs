@@ -1,169 +1,106 @@
-//! Frames from an HDF5 file: H5MD with fixed or per-frame species and cells, ragged sets, and mbe-automation's
-//! `Structure`, `Trajectory` and `FiniteSubsystem` groups. Opened read-only with the serial driver.
+//! Frames from an HDF5 file, opened read-only with the serial driver: those of one group, or of several one after the other.
 
-mod examine;
-mod properties;
-mod sizes;
-mod species;
+mod segment;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ::hdf5::{Dataset, Group};
+use ::hdf5::Dataset;
 
 use crate::domain::cell::Cell;
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{GoOn, Result};
 use crate::domain::frame::FrameBlock;
 use crate::engine::ports::Source;
 use crate::planning::frame_set::FrameSet;
 
-use super::locate::{Convention, locate, mbe_positions};
-use super::{ffi, open_read_only, require_room};
+use super::locate::{locate, matching};
+use super::open_read_only;
 
-use examine::{At, Counts, atomic_number, vectors};
+pub use segment::{Found, Segment};
 
-/// How positions are laid out.
-pub enum Positions {
-    /// (A,3): one frame.
-    Single,
-    /// (F,A,3).
-    Fixed,
-    /// (ΣA,3) with offsets (F+1).
-    Ragged(Dataset),
-}
-
-/// Where species are.
-enum Species {
-    /// The same in every frame.
-    Constant(Vec<u8>),
-    /// One row per frame, (F,A), or one entry per atom of all frames, (ΣA).
-    PerFrame(Dataset),
-}
-
-/// Where cells are.
-enum Cells {
-    Open,
-    Constant([[f64; 3]; 3]),
-    /// (F,3,3) vectors or (F,3) edge lengths, and Å per unit of them.
-    PerFrame(Dataset, f64),
-}
-
-enum Periodic {
-    Constant([bool; 3]),
-    /// (F,3).
-    PerFrame(Dataset),
-}
-
-/// A trajectory open for reading.
+/// A trajectory open for reading: one segment, or several whose frames and atoms are numbered through all of them.
 pub struct Input {
     path: PathBuf,
-    group: Group,
-    convention: Convention,
-    positions: Dataset,
-    arrangement: Positions,
-    frames: u64,
-    atoms: usize,
-    total_atoms: u64,
-    species: Species,
-    cells: Cells,
-    periodic: Periodic,
-    scale: f64,
-    scratch: Scratch,
-}
-
-#[derive(Default)]
-struct Scratch {
-    numbers: Vec<i64>,
-    reals: Vec<f64>,
+    /// What was asked for, where there are several.
+    patterns: String,
+    segments: Vec<Segment>,
+    /// First frame and first atom of each segment, and the numbers of all.
+    starts: Vec<(u64, u64)>,
+    scratch: FrameBlock,
 }
 
 impl Input {
     /// Opens the frames under `key`, or the only ones in the file.
     pub fn open(path: &Path, key: Option<&str>) -> Result<Self> {
         let file = open_read_only(path)?;
-        let (group, convention) = locate(path, &file, key)?;
-        let positions = match convention {
-            Convention::H5md => super::dataset(path, &group, "position/value")?,
-            Convention::Mbe => {
-                mbe_positions(&group).ok_or_else(|| Error::failure("no positions"))?
-            }
-        };
-        let here = At {
+        let found = locate(path, &file, key)?;
+        Ok(Self::new(
             path,
-            group: &group,
-            convention,
-        };
-        here.require_real(&positions)?;
-        require_room(path, &positions)?;
-        let shape = positions.shape();
-        let offsets = group.dataset("offsets").ok();
-        let (arrangement, frames, atoms, total_atoms) = match (&shape[..], offsets) {
-            ([total, 3], Some(offsets)) => {
-                let frames = here.check_offsets(&offsets, *total)?;
-                (Positions::Ragged(offsets), frames, 0, *total as u64)
-            }
-            ([frames, atoms, 3], _) => (
-                Positions::Fixed,
-                *frames as u64,
-                *atoms,
-                (frames * atoms) as u64,
-            ),
-            ([atoms, 3], None) => (Positions::Single, 1, *atoms, *atoms as u64),
-            _ => {
-                return Err(here.error(format!(
-                    "dataset {} has shape {shape:?}, expected (frames, atoms, 3), or (atoms, 3) for one frame",
-                    positions.name()
-                )));
-            }
-        };
-        let scale = here.length_unit(&positions)?;
-        let counts = Counts {
-            frames,
-            atoms,
-            total_atoms,
-            scale,
-            ragged: matches!(arrangement, Positions::Ragged(_)),
-        };
-        let species = here.species(&counts)?;
-        let cells = here.cells(&counts)?;
-        let periodic = here.periodic(&counts, &cells)?;
-        let input = Self {
+            String::new(),
+            vec![Segment::of(path, found)?],
+        ))
+    }
+
+    /// Opens the frames of all groups that one of `patterns` is or matches, in the order of their names.
+    pub fn open_keys(path: &Path, patterns: &[String]) -> Result<Self> {
+        let file = open_read_only(path)?;
+        let found = matching(path, &file, patterns)?;
+        let segments = found.into_iter().map(|group| Segment::of(path, group));
+        let segments = segments.collect::<Result<Vec<_>>>()?;
+        Ok(Self::new(path, patterns.join(" "), segments))
+    }
+
+    fn new(path: &Path, patterns: String, segments: Vec<Segment>) -> Self {
+        let mut starts = vec![(0, 0)];
+        let (mut frames, mut atoms) = (0, 0);
+        for segment in &segments {
+            frames += segment.frames();
+            atoms += segment.total_atoms();
+            starts.push((frames, atoms));
+        }
+        Self {
             path: path.to_owned(),
-            positions,
-            arrangement,
-            frames,
-            atoms,
-            total_atoms,
-            species,
-            cells,
-            periodic,
-            scale,
-            scratch: Scratch::default(),
-            group,
-            convention,
-        };
-        input.check_constant_cell()?;
-        Ok(input)
+            patterns,
+            segments,
+            starts,
+            scratch: FrameBlock::default(),
+        }
+    }
+
+    fn only(&self) -> Option<&Segment> {
+        match &self.segments[..] {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// What `of` says of every segment, where it says the same of all.
+    fn common<'a, T: PartialEq>(&'a self, of: impl Fn(&'a Segment) -> Option<T>) -> Option<T> {
+        let mut all = self.segments.iter().map(of);
+        let first = all.next()??;
+        all.all(|other| other.as_ref() == Some(&first))
+            .then_some(first)
     }
 
     /// Number of frames.
     pub fn frames(&self) -> u64 {
-        self.frames
+        self.starts[self.segments.len()].0
     }
 
     /// Atoms in each frame; `None` for ragged sets.
     pub fn atoms(&self) -> Option<usize> {
-        (!matches!(self.arrangement, Positions::Ragged(_))).then_some(self.atoms)
+        self.common(Segment::atoms)
     }
 
     /// Atoms of all frames together.
     pub fn total_atoms(&self) -> u64 {
-        self.total_atoms
+        self.starts[self.segments.len()].1
     }
 
     /// Frames to read at a time where they are only passed through: about 32 MiB of positions.
     pub fn block_frames(&self) -> u64 {
-        let bytes = 24 * self.total_atoms / self.frames.max(1) + 128;
-        ((32 << 20) / bytes).clamp(1, 1 << 16)
+        let blocks = self.segments.iter().map(Segment::block_frames);
+        blocks.min().unwrap_or(1)
     }
 
     /// Path of the file.
@@ -171,246 +108,121 @@ impl Input {
         &self.path
     }
 
-    /// The group of the frames, absolute within the file.
+    /// The group of the frames, absolute within the file; where there are several, what was asked for.
     pub fn key(&self) -> String {
-        self.group.name()
+        self.only()
+            .map_or_else(|| self.patterns.clone(), Segment::key)
+    }
+
+    /// Whether the frames are those of structures of mbe-automation.
+    pub fn is_structure(&self) -> bool {
+        self.segments.iter().all(Segment::is_structure)
+    }
+
+    /// The groups and their frames, where there are several.
+    pub fn segments(&self) -> impl Iterator<Item = (String, Range<u64>)> {
+        let several = self.only().is_none();
+        let all = self.segments.iter().zip(self.starts.windows(2));
+        all.filter(move |_| several)
+            .map(|(segment, ends)| (segment.key(), ends[0].0..ends[1].0))
     }
 
     /// The dataset of positions, for an external link; `None` when its shape or unit is not that of a result.
     pub fn linkable_positions(&self) -> Option<String> {
-        let same = !matches!(self.arrangement, Positions::Single) && !self.is_scaled();
-        same.then(|| self.positions.name())
-    }
-
-    /// Whether lengths are not in Å already.
-    fn is_scaled(&self) -> bool {
-        (self.scale - 1.0).abs() > f64::EPSILON
+        self.only().and_then(Segment::linkable_positions)
     }
 
     /// Species when they are the same in every frame.
     pub fn constant_species(&self) -> Option<&[u8]> {
-        match &self.species {
-            Species::Constant(numbers) => Some(numbers),
-            Species::PerFrame(_) => None,
-        }
+        self.common(Segment::constant_species)
     }
 
     /// The cell when it is the same in every frame.
     pub fn constant_cell(&self) -> Option<Cell> {
-        let periodic = match &self.periodic {
-            Periodic::Constant(periodic) => *periodic,
-            Periodic::PerFrame(_) => return None,
-        };
-        match &self.cells {
-            Cells::Open => Some(Cell {
-                periodic,
-                ..Cell::OPEN
-            }),
-            Cells::Constant(vectors) => Some(Cell {
-                vectors: *vectors,
-                periodic,
-            }),
-            Cells::PerFrame(..) => None,
-        }
+        self.common(Segment::constant_cell)
     }
 
     /// Directions in which every frame repeats; `None` when frames differ.
     pub fn constant_periodic(&self) -> Option<[bool; 3]> {
-        match &self.periodic {
-            Periodic::Constant(periodic) => Some(*periodic),
-            Periodic::PerFrame(_) => None,
-        }
+        self.common(Segment::constant_periodic)
     }
 
     /// Whether frames have cell vectors at all.
     pub fn has_cells(&self) -> bool {
-        !matches!(self.cells, Cells::Open)
+        self.segments.iter().any(Segment::has_cells)
     }
 
     /// `position/step` and `position/time` where the input has one of each per frame.
     pub fn axis(&self, name: &str) -> Option<Dataset> {
-        if self.convention == Convention::Mbe {
-            return None;
-        }
-        let dataset = self.group.dataset(&format!("position/{name}")).ok()?;
-        (dataset.shape() == [self.frames as usize]).then_some(dataset)
+        self.only()?.axis(name)
     }
 
-    fn check_constant_cell(&self) -> Result<()> {
-        match self.constant_cell().and_then(|cell| cell.defect()) {
-            Some(defect) if self.frames > 0 => Err(Error::failure(format!(
-                "{}: group {}: {defect}; every frame uses this cell: correct it, or say that the frames are not periodic",
-                self.path.display(),
-                self.group.name()
-            ))),
-            _ => Ok(()),
-        }
+    /// The property `name` of atoms in each segment; an error names the first segment that has none.
+    pub fn property(&self, name: &str) -> std::result::Result<Vec<Found>, &Segment> {
+        let all = self.segments.iter();
+        all.map(|segment| segment.property(name).ok_or(segment))
+            .collect()
     }
 
-    fn read_positions(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
-        match &self.arrangement {
-            Positions::Ragged(offsets) => {
-                let offsets = offsets.clone();
-                let atoms = self.read_offsets(&offsets, frames, block)?;
-                block.positions.resize(atoms.len() as usize, [0.0; 3]);
-                ffi::read_rows(
-                    &self.positions,
-                    atoms.runs(),
-                    block.positions.as_flattened_mut(),
-                )?;
-            }
-            arrangement => {
-                let a = self.atoms;
-                for (i, frame) in frames.iter().enumerate() {
-                    block.first_atoms.push(frame * a as u64);
-                    block.offsets.push((i + 1) * a);
-                }
-                block.positions.resize(frames.len() as usize * a, [0.0; 3]);
-                let values = block.positions.as_flattened_mut();
-                if matches!(arrangement, Positions::Single) {
-                    ffi::read_rows(&self.positions, &[0..a as u64], values)?;
-                } else {
-                    ffi::read_rows(&self.positions, frames.runs(), values)?;
-                }
-            }
+    /// Every atomic number that occurs in `frames`, once; reads their species, and nothing else, when these change from
+    /// frame to frame.
+    pub fn species_present(&mut self, frames: &FrameSet, go_on: GoOn<'_>) -> Result<Vec<u8>> {
+        let mut present = Vec::new();
+        for (k, part) in self.parts(frames) {
+            present.extend(self.segments[k].species_present(&part, go_on)?);
         }
-        if self.is_scaled() {
-            for x in block.positions.as_flattened_mut() {
-                *x *= self.scale;
-            }
-        }
-        Ok(())
+        present.sort_unstable();
+        present.dedup();
+        Ok(present)
     }
 
-    /// Reads where the frames' atoms are; returns them as runs on the atom axis.
-    fn read_offsets(
+    /// Tells the size of each of `frames`, in ascending order: its atoms, each of them counted as `size_of` says, or as 1 in
+    /// sets so large that reading their species would take long.
+    pub fn for_each_size(
         &mut self,
-        offsets: &Dataset,
         frames: &FrameSet,
-        block: &mut FrameBlock,
-    ) -> Result<FrameSet> {
-        let numbers = &mut self.scratch.numbers;
-        let mut atoms = FrameSet::empty();
-        // Each run needs one offset more than frames; overlapping rows are not a selection, so merge run by run.
-        let bounds: FrameSet = frames.runs().iter().map(|r| r.start..r.end + 1).collect();
-        numbers.resize(bounds.len() as usize, 0);
-        ffi::read_rows(offsets, bounds.runs(), numbers)?;
-        let mut before = 0;
-        let mut inside = bounds.runs().iter();
-        let mut bound = inside.next().cloned().unwrap_or(0..0);
+        size_of: impl Fn(u8) -> u8,
+        mut each: impl FnMut(u64),
+    ) -> Result<()> {
+        for (k, part) in self.parts(frames) {
+            self.segments[k].for_each_size(&part, &size_of, &mut each)?;
+        }
+        Ok(())
+    }
+
+    /// `frames` of each segment that has some of them, as it numbers them.
+    fn parts(&self, frames: &FrameSet) -> Vec<(usize, FrameSet)> {
+        let mut parts: Vec<(usize, FrameSet)> = Vec::new();
         for run in frames.runs() {
-            while run.start >= bound.end {
-                before += (bound.end - bound.start) as usize;
-                bound = inside.next().cloned().unwrap_or(0..u64::MAX);
-            }
-            let first = before + (run.start - bound.start) as usize;
-            let values = &numbers[first..=first + (run.end - run.start) as usize];
-            for (frame, pair) in run.clone().zip(values.windows(2)) {
-                let before = atoms.runs().last().map_or(0, |r| r.end as i64);
-                if pair[0] < before || pair[1] < pair[0] || pair[1] as u64 > self.total_atoms {
-                    return Err(Error::failure(format!(
-                        "{}: frame {frame} has atoms {}..{}, which is impossible with {} atoms",
-                        offsets.name(),
-                        pair[0],
-                        pair[1],
-                        self.total_atoms
-                    )));
+            let mut start = run.start;
+            while start < run.end {
+                let k = self.starts.partition_point(|(first, _)| *first <= start) - 1;
+                let (first, end) = (self.starts[k].0, self.starts[k + 1].0.min(run.end));
+                if parts.last().is_none_or(|(last, _)| *last != k) {
+                    parts.push((k, FrameSet::empty()));
                 }
-                block.first_atoms.push(pair[0] as u64);
-                let end = block.offsets.last().copied().unwrap_or(0) + (pair[1] - pair[0]) as usize;
-                block.offsets.push(end);
-                atoms.append(pair[0] as u64..pair[1] as u64);
+                if let Some((_, part)) = parts.last_mut() {
+                    part.append(start - first..end - first);
+                }
+                start = end;
             }
         }
-        Ok(atoms)
-    }
-
-    fn read_species(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
-        match &self.species {
-            Species::Constant(numbers) => {
-                for _ in 0..block.indices.len() {
-                    block.species.extend_from_slice(numbers);
-                }
-            }
-            Species::PerFrame(dataset) => {
-                let dataset = dataset.clone();
-                let numbers = &mut self.scratch.numbers;
-                numbers.resize(block.positions.len(), 0);
-                if matches!(self.arrangement, Positions::Ragged(_)) {
-                    let atoms = block
-                        .first_atoms
-                        .iter()
-                        .zip(block.offsets.windows(2))
-                        .map(|(first, o)| *first..first + (o[1] - o[0]) as u64)
-                        .collect::<FrameSet>();
-                    ffi::read_rows(&dataset, atoms.runs(), numbers)?;
-                } else {
-                    ffi::read_rows(&dataset, frames.runs(), numbers)?;
-                }
-                for (at, number) in numbers.iter().enumerate() {
-                    let z = atomic_number(*number).ok_or_else(|| {
-                        let i = block.offsets.partition_point(|o| *o <= at) - 1;
-                        Error::failure(format!(
-                            "{}: frame {}, atom {}: {number} is not an atomic number (0 to 118)",
-                            dataset.name(),
-                            block.indices[i],
-                            at - block.offsets[i]
-                        ))
-                    })?;
-                    block.species.push(z);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn read_cells(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
-        block.cells.resize(block.indices.len(), Cell::OPEN);
-        match &self.cells {
-            Cells::Open => {}
-            Cells::Constant(vectors) => {
-                for cell in &mut block.cells {
-                    cell.vectors = *vectors;
-                }
-            }
-            Cells::PerFrame(dataset, scale) => {
-                let elements = ffi::row_elements(dataset);
-                let reals = &mut self.scratch.reals;
-                reals.resize(block.cells.len() * elements, 0.0);
-                ffi::read_rows(dataset, frames.runs(), reals)?;
-                for (cell, row) in block.cells.iter_mut().zip(reals.chunks(elements)) {
-                    cell.vectors = vectors(row, *scale);
-                }
-            }
-        }
-        match &self.periodic {
-            Periodic::Constant(periodic) => {
-                for cell in &mut block.cells {
-                    cell.periodic = *periodic;
-                }
-            }
-            Periodic::PerFrame(dataset) => {
-                let numbers = &mut self.scratch.numbers;
-                numbers.resize(block.cells.len() * 3, 0);
-                ffi::read_rows(dataset, frames.runs(), numbers)?;
-                for (cell, row) in block.cells.iter_mut().zip(numbers.chunks(3)) {
-                    cell.periodic = [row[0] != 0, row[1] != 0, row[2] != 0];
-                }
-            }
-        }
-        Ok(())
+        parts
     }
 }
 
 impl Source for Input {
     fn read(&mut self, frames: &FrameSet, block: &mut FrameBlock) -> Result<()> {
+        if let [only] = &mut self.segments[..] {
+            return only.read(frames, block);
+        }
         block.clear();
-        block.indices.extend(frames.iter());
-        let done = self
-            .read_positions(frames, block)
-            .and_then(|()| self.read_species(frames, block))
-            .and_then(|()| self.read_cells(frames, block));
-        done.map_err(|e| e.context(self.path.display()))
+        for (k, part) in self.parts(frames) {
+            self.segments[k].read(&part, &mut self.scratch)?;
+            let (frame, atom) = self.starts[k];
+            block.append(&self.scratch, frame, atom);
+        }
+        Ok(())
     }
 
     fn sizes(

@@ -4,13 +4,12 @@ use ::hdf5::Dataset;
 
 use crate::domain::error::{GoOn, Result};
 use crate::domain::frame::FrameBlock;
-use crate::engine::ports::Source as _;
 use crate::planning::frame_set::FrameSet;
 
-use super::super::{READ_GAP, ffi};
-use super::{Input, Positions, Species};
+use super::super::super::{READ_GAP, ffi};
+use super::{Positions, Segment, Species};
 
-impl Input {
+impl Segment {
     /// Every atomic number that occurs in `frames`, once; reads their species, and nothing else, when these change from
     /// frame to frame.
     pub fn species_present(&mut self, frames: &FrameSet, go_on: GoOn<'_>) -> Result<Vec<u8>> {

@@ -1,11 +1,11 @@
 //! Sizes of frames, without their positions.
 
-use super::{FrameBlock, FrameSet, Input, Positions, Result, Species, ffi};
+use super::{FrameBlock, FrameSet, Positions, Result, Segment, Species, ffi};
 
 /// Above so many atoms their species are not read for the sake of an estimate.
 const MOST_ATOMS: u64 = 1 << 24;
 
-impl Input {
+impl Segment {
     /// Tells the size of each of `frames`, in ascending order: its atoms, each of them counted as `size_of` says, or as 1 in
     /// sets so large that reading their species would take long.
     pub fn for_each_size(

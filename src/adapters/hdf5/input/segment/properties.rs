@@ -1,23 +1,29 @@
-//! What else an input says of its atoms.
+//! What else a group of frames says of its atoms.
 
 use ::hdf5::Dataset;
 
-use super::super::carry::is_free;
-use super::super::locate::Convention;
-use super::super::text_attribute;
-use super::Input;
+use super::super::super::carry::is_free;
+use super::super::super::locate::Convention;
+use super::super::super::text_attribute;
+use super::Segment;
 
 /// A dataset of atoms.
 pub struct Found {
-    /// Its rows are frames (or atoms of all frames), or the atoms that all frames have.
+    /// Its rows are frames, or atoms of all frames, or the atoms that all frames have.
     pub dataset: Dataset,
     /// The same for all frames.
     pub fixed: bool,
+    /// Shape of what one atom has; empty: one number.
+    pub of_atom: Vec<usize>,
     /// The unit that the input says.
     pub unit: Option<String>,
+    /// Number of frames.
+    pub frames: u64,
+    /// Atoms in each frame; `None` where they differ.
+    pub atoms: Option<usize>,
 }
 
-impl Input {
+impl Segment {
     /// The property `name` of atoms: `name/value` with a row for each frame, or a dataset `name` with one for each atom.
     /// mbe-automation has the unit in the name: `masses (u)`.
     pub fn property(&self, name: &str) -> Option<Found> {
@@ -32,7 +38,7 @@ impl Input {
                 let names = self.group.member_names().ok()?;
                 let found = names.iter().find_map(|full| {
                     let unit = full.strip_prefix(name)?.strip_prefix(" (")?;
-                    Some((full, unit.strip_suffix(')')?.to_owned()))
+                    Some((full, h5md_unit(unit.strip_suffix(')')?)))
                 });
                 let (full, unit) = found?;
                 self.of_atoms(self.group.dataset(full).ok()?, Some(unit))
@@ -58,17 +64,28 @@ impl Input {
 
     fn of_atoms(&self, dataset: Dataset, unit: Option<String>) -> Option<Found> {
         let shape = dataset.shape();
-        let fixed = match self.atoms() {
-            None if shape.first() == Some(&(self.total_atoms as usize)) => false,
-            Some(atoms) if shape.starts_with(&[self.frames as usize, atoms]) => false,
-            Some(atoms) if shape.first() == Some(&atoms) && !in_time(&dataset) => true,
+        let (fixed, axes) = match self.atoms() {
+            None if shape.first() == Some(&(self.total_atoms as usize)) => (false, 1),
+            Some(atoms) if shape.starts_with(&[self.frames as usize, atoms]) => (false, 2),
+            Some(atoms) if shape.first() == Some(&atoms) && !in_time(&dataset) => (true, 1),
             _ => return None,
         };
         Some(Found {
-            dataset,
             fixed,
+            of_atom: shape[axes..].to_vec(),
             unit,
+            frames: self.frames,
+            atoms: self.atoms(),
+            dataset,
         })
+    }
+}
+
+/// A unit of mbe-automation as H5MD's readers know it.
+fn h5md_unit(unit: &str) -> String {
+    match unit {
+        "Å\u{2215}fs" | "\u{212b}\u{2215}fs" => "Angstrom fs-1".into(),
+        other => other.into(),
     }
 }
 

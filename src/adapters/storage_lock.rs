@@ -1,0 +1,58 @@
+//! The lock of a file that other programs write, too: mbe-automation takes `FILE.lock` with flock(2) for every access.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::adapters::lock::path_of;
+use crate::domain::error::{Error, GoOn, Result};
+
+/// Held until it is dropped; the file stays, as the other programs leave it.
+#[derive(Debug)]
+pub struct StorageLock {
+    _file: File,
+}
+
+/// How often it is tried, and after which time somebody else is mentioned.
+const PAUSE: Duration = Duration::from_millis(200);
+const SILENCE: Duration = Duration::from_secs(2);
+
+impl StorageLock {
+    /// Waits for the lock of `path`, no longer than `patience`.
+    pub fn take(path: &Path, patience: Duration, go_on: GoOn<'_>) -> Result<Self> {
+        let lock = path_of(path);
+        let doing = |e: std::io::Error| {
+            Error::failure(format!("{}: cannot be locked: {e}", lock.display()))
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock)
+            .map_err(doing)?;
+        let begun = Instant::now();
+        let mut said = false;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(doing(e.into())),
+            }
+            if begun.elapsed() >= patience {
+                return Err(Error::failure(format!(
+                    "{}: is locked by another program ({}) for longer than {}; try again, or wait longer with --lock-timeout",
+                    path.display(),
+                    lock.display(),
+                    humantime::format_duration(patience)
+                )));
+            }
+            if begun.elapsed() > SILENCE && !std::mem::replace(&mut said, true) {
+                tracing::info!("{}: waiting for another program's lock", path.display());
+            }
+            go_on()?;
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
