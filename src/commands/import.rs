@@ -60,6 +60,18 @@ pub struct ImportArgs {
 
 /// Runs the verb.
 pub fn execute(args: &ImportArgs) -> Result<()> {
+    let imported = import(args)?;
+    tracing::info!(
+        "{}: {} frames, {} atoms in all",
+        args.output.display(),
+        imported.0,
+        imported.1
+    );
+    Ok(())
+}
+
+/// Imports; the numbers of frames and of their atoms.
+pub fn import(args: &ImportArgs) -> Result<(u64, u64)> {
     let hints = Hints::new(args.topology.clone(), args.species.as_deref())?;
     let out = WholeFile::create(&args.output, args.overwrite, &args.sources)?;
     let progress = Progress::new(args.sources.len() as u64);
@@ -71,11 +83,7 @@ pub fn execute(args: &ImportArgs) -> Result<()> {
     write(args, &hints, &out, schema, &progress)?;
     out.publish()?;
     progress.bar.finish_and_clear();
-    tracing::info!(
-        "{}: {frames} frames, {atoms} atoms in all",
-        args.output.display()
-    );
-    Ok(())
+    Ok((frames, atoms))
 }
 
 /// Threads that read text; more are waited for by the one that writes.

@@ -29,7 +29,11 @@ impl Inner {
         let (result, job) = match &cli.verb {
             Verb::Run(args) => {
                 let args = args.with_job_file()?;
-                named(args.input.as_deref(), "INPUT")?;
+                let files = args.manifest.iter().chain(&args.input);
+                let named_all = files.map(|path| named(Some(path), "INPUT"));
+                if named_all.collect::<Result<Vec<_>>>()?.is_empty() {
+                    named(None, "INPUT")?;
+                }
                 let name = args.calculator.as_deref();
                 calculators::choose(name.ok_or_else(|| missing("--calculator NAME"))?)?;
                 (args.output.clone(), args.job().clone())

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use crate::domain::error::Result;
 
 use super::config::RunConfig;
-use super::job_args::{JobArgs, JobVerb, merge, pairs, read_job_file};
+use super::job_args::{JobArgs, JobVerb, merge, one_or_many, pairs, read_job_file};
+use super::several::Several;
 
 /// Evaluate every frame of a trajectory; the same command resumes where it was
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
@@ -20,6 +21,7 @@ Examples:
   srun --mpi=pmix framewise run md.h5 -o result.h5 --config job.toml --walltime auto
   sbatch --array=1-8 --wrap 'srun framewise run md.h5 -o result.h5 --config job.toml --share'
   framewise run structures.h5 --key training/water -o water.h5 --calculator xtb --frames 0:1000:10
+  mpiexec -n 4 framewise run a.h5 b.h5 c.xyz -o results/ --calculator xtb
   mpiexec -n 4 framewise run structures.h5 --keys 'training/**' -o labels.h5 --calculator xtb
 
 The result file is the checkpoint: after a kill, run the same command again, on any number of ranks.
@@ -29,11 +31,17 @@ Job file (--config): the same names as the flags, for instance
   param = [\"epsilon=0.0104\", \"sigma=3.4\"]
   checkpoint-interval = \"60s\"")]
 pub struct RunArgs {
-    /// Trajectory: H5MD, or an HDF5 file of mbe-automation with --key
+    /// Trajectory: H5MD, or an HDF5 file of mbe-automation with --key. Several, each with a result of its own, or
+    /// trajectories of other formats, with a folder as -o
     #[arg(value_name = "INPUT")]
-    pub input: Option<PathBuf>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub input: Vec<PathBuf>,
 
-    /// Result file; if it exists, the run resumes
+    /// Inputs from a file: a path on each line, and after a tab the name of its result, if it is to have another one
+    #[arg(long, value_name = "FILE", conflicts_with = "input")]
+    pub manifest: Option<PathBuf>,
+
+    /// Result file; if it exists, the run resumes. Of several inputs the folder of their results
     #[arg(short, long, value_name = "RESULT")]
     pub output: Option<PathBuf>,
 
@@ -129,11 +137,20 @@ impl JobVerb for RunArgs {
     fn config(self) -> Result<RunConfig> {
         RunConfig::new(self)
     }
+
+    fn several(&self) -> Result<Option<Several>> {
+        Several::of(self)
+    }
 }
 
 impl RunArgs {
     fn over(&self, file: Self) -> Self {
         let mut flags = self.clone();
+        let (input, manifest) = if flags.input.is_empty() && flags.manifest.is_none() {
+            (file.input, file.manifest)
+        } else {
+            (std::mem::take(&mut flags.input), flags.manifest.take())
+        };
         // Who types one of the two does not mean the other.
         let keys = if flags.key.is_none() && flags.keys.is_empty() {
             flags.key = file.key;
@@ -142,7 +159,8 @@ impl RunArgs {
             flags.keys
         };
         Self {
-            input: flags.input.or(file.input),
+            input,
+            manifest,
             output: flags.output.or(file.output),
             calculator: flags.calculator.or(file.calculator),
             param: merge(file.param, &flags.param),

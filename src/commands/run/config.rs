@@ -104,7 +104,8 @@ impl RunConfig {
         };
         // Before the factory, which may start something.
         let share = share(&args.job)?;
-        let input = args.input.ok_or_else(|| missing("INPUT is missing"))?;
+        let [input] =
+            <[PathBuf; 1]>::try_from(args.input).map_err(|_| missing("INPUT is missing"))?;
         let result = args.output.ok_or_else(|| missing("-o RESULT is missing"))?;
         let name = args
             .calculator

@@ -12,11 +12,11 @@ use crate::engine::together::on_first_rank;
 use super::job::Setting;
 use super::walltime::Walltime;
 
-/// When the job will be ended, on the clock that began with the process.
+/// When the job will be ended, on the clock that began with it.
 pub(super) fn deadline(setting: &Setting<'_>, ranks: &mut MpiRanks) -> Result<Option<Deadline>> {
     let (config, started) = (setting.config, setting.started);
     let end = match config.walltime {
-        Walltime::In(time) => Some(time),
+        Walltime::In(time) => Some(time.saturating_sub(started - setting.launched)),
         // One rank asks the batch system.
         Walltime::Auto => {
             let mine = on_first_rank(ranks, || Ok(walltime::left()))?.flatten();

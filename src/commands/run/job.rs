@@ -68,7 +68,9 @@ pub struct Setting<'a> {
     pub world: &'a World,
     /// Signals of this process.
     pub signals: &'a Signals,
-    /// When the process began.
+    /// When the process began: the walltime counts from then.
+    pub launched: Instant,
+    /// When the job began.
     pub started: Instant,
     /// Whether to print the summary.
     pub talkative: bool,

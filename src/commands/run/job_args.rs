@@ -13,6 +13,7 @@ use crate::domain::error::{Error, Result};
 use crate::domain::parameters::did_you_mean;
 
 use super::config::RunConfig;
+use super::several::Several;
 
 /// A verb whose life is that of a job.
 pub trait JobVerb: Sized {
@@ -23,6 +24,10 @@ pub trait JobVerb: Sized {
     fn job(&self) -> &JobArgs;
     /// Validates what was typed.
     fn config(self) -> Result<RunConfig>;
+    /// The jobs that it is, where it is more than one.
+    fn several(&self) -> Result<Option<Several>> {
+        Ok(None)
+    }
 }
 
 /// What all of them can be told.
@@ -243,6 +248,22 @@ pub fn pairs<'de, D: Deserializer<'de>>(source: D) -> std::result::Result<Vec<St
                 other => format!("{key}={other}"),
             })
             .collect(),
+    })
+}
+
+/// `"a.h5"`, or `["a.h5", "b.h5"]`.
+pub fn one_or_many<'de, D: Deserializer<'de>>(
+    source: D,
+) -> std::result::Result<Vec<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a path or a list of paths")]
+    enum Paths {
+        One(PathBuf),
+        Many(Vec<PathBuf>),
+    }
+    Ok(match Paths::deserialize(source)? {
+        Paths::One(path) => vec![path],
+        Paths::Many(paths) => paths,
     })
 }
 

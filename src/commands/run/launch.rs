@@ -15,6 +15,7 @@ use crate::domain::error::{Error, Kind, Result};
 use crate::engine::ports::{Ranks, Trouble, Vote};
 use crate::engine::together::together;
 
+use super::config::RunConfig;
 use super::job::{self, Outcome, Setting};
 use super::job_args::JobVerb;
 use super::team::Team;
@@ -105,16 +106,69 @@ fn run(
     let span = tracing::error_span!("rank", rank);
     let _entered = span.enter();
     let signals = together(&mut ranks, signals)?;
-    let config = together(&mut ranks, args.config())?;
-    let setting = Setting {
-        team: Team::agree(&config, &mut ranks),
-        config: &config,
+    let mut start = Start {
         world,
         signals: &signals,
-        started,
+        launched: started,
         talkative: !talk.quiet,
+        team: None,
     };
-    job::run(&setting, &mut ranks)
+    match together(&mut ranks, args.several())? {
+        None => {
+            let config = together(&mut ranks, args.config())?;
+            start.job(&config, started, &mut ranks)
+        }
+        Some(several) => several.run(&mut start, &mut ranks),
+    }
+}
+
+/// What the jobs of one launch have in common.
+pub struct Start<'a> {
+    world: &'a World,
+    signals: &'a Signals,
+    launched: Instant,
+    talkative: bool,
+    /// The workers, once there was a job.
+    team: Option<Team>,
+}
+
+impl Start<'_> {
+    /// Signals of this process.
+    pub fn signals(&self) -> &Signals {
+        self.signals
+    }
+
+    /// Number of ranks.
+    pub fn size(&self) -> usize {
+        self.world.ranks().size()
+    }
+
+    /// Whether to print summaries.
+    pub fn is_talkative(&self) -> bool {
+        self.talkative
+    }
+
+    /// Runs a job that began at `started`. Collective.
+    pub fn job(
+        &mut self,
+        config: &RunConfig,
+        started: Instant,
+        ranks: &mut MpiRanks,
+    ) -> Result<Outcome> {
+        let team = self.team.take();
+        let team = team.unwrap_or_else(|| Team::agree(config, ranks));
+        self.team = Some(team.clone());
+        let setting = Setting {
+            team,
+            config,
+            world: self.world,
+            signals: self.signals,
+            launched: self.launched,
+            started,
+            talkative: self.talkative,
+        };
+        job::run(&setting, ranks)
+    }
 }
 
 /// Says what went wrong on this rank alone, and ends the job on all.

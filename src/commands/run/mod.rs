@@ -5,6 +5,7 @@
 //! what there is to do, `recheck` whether results are still there, `team` how many workers compute where, `weigh` what frames will
 //! cost, `poison` which of them have taken a run down, `birth` of a new file, `closing` it, `deadline` when to
 //! stop ([`walltime`] as typed), [`watch`] what is said meanwhile, `ending` what is said at the end.
+//! [`several`] jobs, one after the other, where there are several inputs.
 
 pub mod args;
 mod bar;
@@ -23,6 +24,7 @@ pub mod place;
 mod poison;
 mod prepare;
 mod recheck;
+pub mod several;
 pub mod task;
 pub mod team;
 pub mod walltime;

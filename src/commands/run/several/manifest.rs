@@ -1,0 +1,83 @@
+//! Which inputs, and how their results are called.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::domain::error::{Error, Result};
+
+use super::Assignment;
+
+/// A path on each line, and after a tab the name of its result. Empty lines and those that begin with # say nothing.
+pub(super) fn read(path: &Path) -> Result<Vec<(PathBuf, Option<PathBuf>)>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::usage(format!("--manifest {}: {e}", path.display())))?;
+    let lines = text.lines().map(str::trim_end);
+    let said = lines.filter(|line| !line.trim_start().starts_with('#') && !line.is_empty());
+    let entries: Vec<_> = said
+        .map(|line| match line.split_once('\t') {
+            Some((input, result)) => (input.into(), Some(result.trim_start().into())),
+            None => (line.into(), None),
+        })
+        .collect();
+    if entries.is_empty() {
+        return Err(Error::usage(format!(
+            "--manifest {}: names no input; write a path on each line",
+            path.display()
+        )));
+    }
+    Ok(entries)
+}
+
+/// The name of each result, in `folder`: that of the input with the suffix `.h5`.
+pub(super) fn assign(
+    given: Vec<(PathBuf, Option<PathBuf>)>,
+    folder: &Path,
+) -> Result<Vec<Assignment>> {
+    let mut taken: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    let mut all = Vec::with_capacity(given.len());
+    for (input, name) in given {
+        let result = if let Some(name) = name {
+            folder.join(name)
+        } else {
+            let stem = input.file_stem().ok_or_else(|| {
+                Error::usage(format!("{}: is not the name of a file", input.display()))
+            })?;
+            let mut name = stem.to_owned();
+            name.push(".h5");
+            folder.join(name)
+        };
+        if let Some(other) = taken.insert(result.clone(), input.clone()) {
+            return Err(Error::usage(format!(
+                "{} and {}: both results would be {}; name them in a --manifest, after a tab",
+                other.display(),
+                input.display(),
+                result.display()
+            )));
+        }
+        all.push(Assignment { input, result });
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_have_the_names_of_their_inputs_unless_a_manifest_gives_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        std::fs::write(&path, "# all\na/x y.xyz\n\nb/md.h5\tother.h5\n").unwrap();
+        let all = assign(read(&path).unwrap(), Path::new("out")).unwrap();
+        let results: Vec<_> = all.iter().map(|one| one.result.to_str().unwrap()).collect();
+        assert_eq!(results, ["out/x y.h5", "out/other.h5"]);
+        let twice = vec![("a/md.h5".into(), None), ("b/md.xyz".into(), None)];
+        let error = assign(twice, Path::new("out")).unwrap_err();
+        assert!(
+            error.message.contains("both results would be out/md.h5"),
+            "{error}"
+        );
+        std::fs::write(&path, "# nothing\n").unwrap();
+        assert!(read(&path).is_err());
+    }
+}

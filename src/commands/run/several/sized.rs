@@ -1,0 +1,96 @@
+//! How large each input is. Those of other formats are imported for it.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::adapters::hdf5::has_signature;
+use crate::adapters::hdf5::input::Input;
+use crate::commands::import::{ImportArgs, import};
+use crate::domain::error::{GoOn, Result};
+
+use super::super::args::RunArgs;
+use super::Assignment;
+
+/// An input that was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sized {
+    /// As given.
+    pub input: PathBuf,
+    /// Where its frames are in HDF5.
+    pub frames_in: PathBuf,
+    /// Result file.
+    pub result: PathBuf,
+    /// Number of frames.
+    pub frames: u64,
+    /// Atoms of all frames together.
+    pub atoms: u64,
+    /// Why it cannot be computed.
+    pub defect: Option<String>,
+}
+
+impl Sized {
+    /// Looks at all inputs; the largest comes first.
+    ///
+    /// # Errors
+    /// A wish to stop, and nothing else.
+    pub fn all(args: &RunArgs, assignments: &[Assignment], go_on: GoOn<'_>) -> Result<Vec<Self>> {
+        let mut all = Vec::with_capacity(assignments.len());
+        for one in assignments {
+            go_on()?;
+            all.push(Self::of(args, one));
+        }
+        // The order of those that are equally large is that in which they were given.
+        all.sort_by_key(|one| std::cmp::Reverse((one.atoms, one.frames)));
+        Ok(all)
+    }
+
+    fn of(args: &RunArgs, one: &Assignment) -> Self {
+        let mut sized = Self {
+            input: one.input.clone(),
+            frames_in: one.input.clone(),
+            result: one.result.clone(),
+            ..Self::default()
+        };
+        let looked = frames_in(one).and_then(|path| {
+            sized.frames_in.clone_from(&path);
+            let input = match &args.keys[..] {
+                [] => Input::open(&path, args.key.as_deref())?,
+                keys => Input::open_keys(&path, keys)?,
+            };
+            (sized.frames, sized.atoms) = (input.frames(), input.total_atoms());
+            Ok(())
+        });
+        sized.defect = looked.err().map(|error| error.message);
+        sized
+    }
+}
+
+/// The HDF5 file with the frames of an input: itself, or what it is imported into beside the result, unless that was done
+/// after the last change of the input.
+fn frames_in(one: &Assignment) -> Result<PathBuf> {
+    if !one.input.is_file() || has_signature(&one.input).unwrap_or(true) {
+        return Ok(one.input.clone());
+    }
+    let imported = one.result.with_extension("frames.h5");
+    if !is_newer(&imported, &one.input) {
+        import(&ImportArgs {
+            sources: vec![one.input.clone()],
+            output: imported.clone(),
+            overwrite: true,
+            topology: None,
+            species: None,
+            author: "unknown".into(),
+        })?;
+    }
+    Ok(imported)
+}
+
+fn is_newer(file: &Path, than: &Path) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|found| found.modified());
+    match (changed(file), changed(than)) {
+        (Ok(file), Ok(than)) => file > than && than < SystemTime::now(),
+        _ => false,
+    }
+}
