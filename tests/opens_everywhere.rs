@@ -262,8 +262,9 @@ fn masses_of(group: &hdf5::Group, known: &mut BTreeMap<i32, f64>) {
         let numbers = numbers.read_raw::<i32>().unwrap();
         known.extend(numbers.into_iter().zip(masses.read_raw::<f64>().unwrap()));
     }
-    let groups = group.groups().unwrap();
-    groups.iter().for_each(|inside| masses_of(inside, known));
+    for inside in group.groups().unwrap() {
+        masses_of(&inside, known);
+    }
 }
 
 #[test]
