@@ -113,18 +113,35 @@ need_packages() {
         die "could not install them; run as root: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
 }
 
-# need_python ROOT: a Python environment with h5py and ASE, exported as FRAMEWISE_PYTHON; made anew only when the
-# requirements change.
+# make_environment REQUIREMENTS ENVIRONMENT: a Python environment with these packages, made anew only when the requirements change.
+make_environment() {
+    if ! cmp -s "$1" "$2/installed.txt"; then
+        say "Installing into $2: $(grep -v '^#' "$1" | tr '\n' ' ')"
+        python3 -m venv --clear "$2" &&
+            "$2/bin/pip" install --quiet --disable-pip-version-check -r "$1" &&
+            cp "$1" "$2/installed.txt"
+    fi
+}
+
+# need_python ROOT: a Python environment with h5py and ASE, exported as FRAMEWISE_PYTHON.
 need_python() {
     local environment=${CARGO_TARGET_DIR:-$1/target}/python
-    if ! cmp -s "$1/tests/requirements.txt" "$environment/installed.txt"; then
-        say "Installing into $environment: $(grep -v '^#' "$1/tests/requirements.txt" | tr '\n' ' ')"
-        python3 -m venv --clear "$environment"
-        "$environment/bin/pip" install --quiet --disable-pip-version-check -r "$1/tests/requirements.txt" ||
-            die "pip could not install the packages of tests/requirements.txt: see above"
-        cp "$1/tests/requirements.txt" "$environment/installed.txt"
-    fi
+    make_environment "$1/tests/requirements.txt" "$environment" ||
+        die "pip could not install the packages of tests/requirements.txt: see above"
     export FRAMEWISE_PYTHON=$environment/bin/python
+}
+
+# need_readers ROOT: one with MDAnalysis, ZnH5MD and OVITO, exported as FRAMEWISE_READERS. Fails where the registry is out of reach;
+# where it is in reach and the packages do not install, the script ends.
+need_readers() {
+    local environment=${CARGO_TARGET_DIR:-$1/target}/readers
+    if ! make_environment "$1/tests/readers.txt" "$environment"; then
+        if "$environment/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$environment/reached" six >/dev/null 2>&1; then
+            die "pip could not install the packages of tests/readers.txt: see above"
+        fi
+        return 1
+    fi
+    export FRAMEWISE_READERS=$environment/bin/python
 }
 
 # need_tblite ROOT: a libtblite for the calculator, exported as TBLITE_DIR, unless the user has said where one is.

@@ -14,22 +14,18 @@ path, name = sys.argv[1:3]
 with h5py.File(path) as file:
     particles = file["particles/trajectory"]
     positions = particles["position/value"][()]
-    species = particles["species"]
-    species = species[()] if isinstance(species, h5py.Dataset) else None
-    edges = particles["box/edges"] if "edges" in particles["box"] else None
+    species = particles["species/value"][()]
+    cells = particles["box/edges/value"][()]
     boundary = particles["box"].attrs["boundary"]
     energy = file["observables/trajectory/energy/value"][()]
     stress = file["observables/trajectory/stress/value"][()]
     forces = file["particles/trajectory/forces/value"][()]
-    cells = None
-    if edges is not None:
-        cells = edges["value"][()] if isinstance(edges, h5py.Group) else np.broadcast_to(edges[()], stress.shape)
     status = file["parameters/framewise/status"][()]
 periodic = [(b.decode() if isinstance(b, bytes) else b) == "periodic" for b in boundary]
 assert (status == 0).all(), status
 calculator = EMT() if name == "emt" else LennardJones(epsilon=0.0104, sigma=3.4, rc=8.5)
 for i, r in enumerate(positions):
-    atoms = Atoms(numbers=species, positions=r, cell=None if cells is None else cells[i], pbc=periodic)
+    atoms = Atoms(numbers=species[i], positions=r, cell=cells[i], pbc=periodic)
     calculator.reset()
     atoms.calc = calculator
     assert atoms.get_potential_energy() == energy[i], (i, atoms.get_potential_energy(), energy[i])

@@ -17,13 +17,17 @@ use crate::adapters::whole_file::replace;
 use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::status::Status;
 
+use super::carry::Property;
+use super::contents::Contents;
 use super::fill::Filler;
-use super::geometry::{Geometry, copies, share_time_axis, write_geometry, write_time_axis};
+use super::geometry::{
+    Geometry, copies, has_amber, share_time_axis, write_geometry, write_time_axis,
+};
 use super::input::Input;
 use super::layout::{self, MESSAGE_BYTES, attribute, unit};
 use super::pace::Pace;
 use super::result_reader::ResultReader;
-use super::{failed, ffi, history, segments, write_text};
+use super::{amber, failed, ffi, history, segments, write_text};
 
 /// One stored message.
 pub type Message = FixedUnicode<MESSAGE_BYTES>;
@@ -43,8 +47,13 @@ const ALIGNED: (u64, u64) = (64 << 20, 4 << 20);
 pub type Make<'a> = &'a dyn Fn(&Path);
 
 /// [`lay_out`], then fills everything: what a single process does.
-pub fn create(result: &Path, input: &mut Input, geometry: Geometry, go_on: GoOn<'_>) -> Result<()> {
-    lay_out(result, input, geometry, &|_| (), go_on)?;
+pub fn create(
+    result: &Path,
+    input: &mut Input,
+    contents: impl Into<Contents>,
+    go_on: GoOn<'_>,
+) -> Result<()> {
+    lay_out(result, input, contents, &|_| (), go_on)?;
     let filled = Filler::open(result, (0, 1), go_on).and_then(|mut filler| {
         (0..filler.steps()).try_for_each(|_| filler.step())?;
         filler.end()
@@ -62,11 +71,23 @@ pub fn create(result: &Path, input: &mut Input, geometry: Geometry, go_on: GoOn<
 pub fn lay_out(
     result: &Path,
     input: &mut Input,
-    geometry: Geometry,
+    contents: impl Into<Contents>,
     make: Make<'_>,
     go_on: GoOn<'_>,
 ) -> Result<()> {
-    let needed = space(input, geometry);
+    let contents = contents.into();
+    let geometry = contents.geometry;
+    let find = |carried| Ok((carried, Property::find(input, carried)?));
+    let carried = contents
+        .carry
+        .iter()
+        .map(find)
+        .collect::<Result<Vec<_>>>()?;
+    let mut needed = space(input, geometry);
+    needed += carried.iter().map(|(_, p)| p.bytes()).sum::<u64>();
+    if contents.molar_forces {
+        needed += 24 * input.total_atoms();
+    }
     lay_out_with(
         result,
         (Base::Nothing, needed),
@@ -78,7 +99,17 @@ pub fn lay_out(
             let particles = group(file, layout::PARTICLES).map_err(doing())?;
             write_time_axis(file, input, pace)?;
             write_geometry(&particles, result, input, geometry, pace)?;
-            create_results(file, input).map_err(doing())
+            for (carried, property) in &carried {
+                let flat = input.atoms().is_none();
+                property.write(&carried.name, &particles, flat, pace)?;
+            }
+            create_results(file, input, contents.molar_forces).map_err(doing())?;
+            match input.atoms() {
+                Some(atoms) if has_amber(input, geometry) => {
+                    amber::link(file, input.frames() as usize, atoms).map_err(doing())
+                }
+                _ => Ok(()),
+            }
         },
     )
 }
@@ -183,7 +214,14 @@ fn write_h5md(file: &File) -> ::hdf5::Result<()> {
     write_text(&author, "name", &user.unwrap_or_else(|_| "unknown".into()))?;
     let creator = h5md.create_group("creator")?;
     write_text(&creator, "name", "framewise")?;
-    write_text(&creator, "version", env!("CARGO_PKG_VERSION"))
+    write_text(&creator, "version", env!("CARGO_PKG_VERSION"))?;
+    // Whoever sets `unit` declares it.
+    let units = h5md.create_group("modules")?.create_group("units")?;
+    units
+        .new_attr::<i32>()
+        .shape((2,))
+        .create("version")?
+        .write_raw(&[1i32, 0])
 }
 
 /// A contiguous dataset allocated at once, whose fill value is for us to write, see [`fill`](super::fill).
@@ -224,13 +262,17 @@ pub(super) fn atoms_shape(input: &Input) -> Vec<usize> {
 }
 
 /// The datasets of results.
-fn create_results(file: &File, input: &Input) -> ::hdf5::Result<()> {
+fn create_results(file: &File, input: &Input, molar_forces: bool) -> ::hdf5::Result<()> {
     let frames = input.frames() as usize;
-    for (path, shape, unit) in [
+    let mut sets = vec![
         (layout::FORCES, atoms_shape(input), unit::FORCE),
         (layout::ENERGY, vec![frames], unit::ENERGY),
         (layout::STRESS, vec![frames, 3, 3], unit::STRESS),
-    ] {
+    ];
+    if molar_forces {
+        sets.push((layout::MOLAR_FORCES, atoms_shape(input), unit::MOLAR_FORCE));
+    }
+    for (path, shape, unit) in sets {
         let group = group(file, path)?;
         let values = filled(&group, "value", &shape, f64::NAN)?;
         write_text(&values, "unit", unit)?;
@@ -259,7 +301,8 @@ pub fn space(input: &Input, geometry: Geometry) -> u64 {
     } else {
         0
     };
-    let per_frame = 8 + 72 + 8 + 8 + 4 + MESSAGE_BYTES as u64 + 16 + 72 + 8 + 3;
+    // Energy, stress, status, checksum, seconds, step and time, cell, offsets, periodic, AMBER's cell and frames.
+    let per_frame = 8 + 72 + 8 + 8 + 4 + MESSAGE_BYTES as u64 + 16 + 72 + 8 + 3 + 48 + 4;
     let segments = segments::bytes(input);
     copied + 24 * atoms + 4 * atoms + per_frame * frames + segments + (1 << 17)
 }

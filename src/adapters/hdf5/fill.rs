@@ -13,10 +13,10 @@ use crate::planning::status::Status;
 
 use super::create::temporary;
 use super::layout;
-use super::open_read_only;
 use super::pace::Pace;
 use super::readback::Place;
 use super::rows::stored::StoredRows;
+use super::{has_molar_forces, open_read_only};
 
 /// Fewer bytes than this per rank are not worth a second rank.
 const SHARE: u64 = 64 << 20;
@@ -127,10 +127,14 @@ fn fills(path: &Path) -> Result<Vec<Fill>> {
         (layout::SECONDS.to_owned(), &no_time),
     ];
     match StoredRows::of(&file)? {
-        None => wanted.extend(
-            [layout::FORCES, layout::ENERGY, layout::STRESS]
-                .map(|group| (format!("{group}/value"), &nan[..])),
-        ),
+        None => {
+            let mut groups = vec![layout::FORCES, layout::ENERGY, layout::STRESS];
+            if has_molar_forces(&file) {
+                groups.push(layout::MOLAR_FORCES);
+            }
+            let values = groups.iter().map(|group| format!("{group}/value"));
+            wanted.extend(values.map(|name| (name, &nan[..])));
+        }
         Some(rows) => {
             let blank = rows.layout.specs().iter().map(|spec| spec.element.blank());
             wanted.extend(rows.paths().into_iter().zip(blank));

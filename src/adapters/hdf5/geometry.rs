@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ::hdf5::{Dataset, File, Group};
+use ::hdf5::{Dataset, File, Group, H5Type};
 
 use crate::domain::error::Result;
 use crate::domain::frame::FrameBlock;
@@ -13,7 +13,7 @@ use super::create::{atoms_shape, folder_of, group, zeroed};
 use super::input::Input;
 use super::layout::{self, unit};
 use super::pace::Pace;
-use super::{failed, ffi, write_text};
+use super::{amber, failed, ffi, write_text};
 
 /// Whether the input's positions are copied into the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,23 +110,19 @@ pub(super) fn write_geometry(
     if input.atoms().is_none() {
         places.offsets = Some(zeroed::<i64>(particles, "offsets", &[frames + 1]).map_err(doing())?);
     }
+    let species = particles.create_group("species").map_err(doing())?;
+    share_time_axis(&species).map_err(doing())?;
+    let shape = atoms_shape(input);
+    let shape = &shape[..shape.len() - 1];
+    let species = zeroed::<i32>(&species, "value", shape).map_err(doing())?;
     if let Some(constant) = input.constant_species() {
         let numbers: Vec<i32> = constant.iter().map(|z| i32::from(*z)).collect();
-        let species = zeroed::<i32>(particles, "species", &[numbers.len()]).map_err(doing())?;
-        ffi::write_rows(
-            &species,
-            &[0..numbers.len() as u64],
-            &numbers,
-            ffi::Transfer::Independent,
-        )?;
+        mark_fixed(&species).map_err(doing())?;
+        repeat(&species, &numbers, input.frames(), pace)?;
     } else {
-        let species = particles.create_group("species").map_err(doing())?;
-        share_time_axis(&species).map_err(doing())?;
-        let shape = atoms_shape(input);
-        let shape = &shape[..shape.len() - 1];
-        places.species = Some(zeroed::<i32>(&species, "value", shape).map_err(doing())?);
+        places.species = Some(species);
     }
-    create_box(particles, input, &mut places).map_err(doing())?;
+    create_box(particles, input, &mut places, pace)?;
     let periodic = copy_frames(input, &places, pace)?;
     write_boundary(particles, periodic).map_err(doing())
 }
@@ -139,32 +135,101 @@ struct Places {
     species: Option<Dataset>,
     edges: Option<Dataset>,
     periodic: Option<Dataset>,
+    amber: Option<amber::Cells>,
 }
 
-fn create_box(particles: &Group, input: &Input, places: &mut Places) -> ::hdf5::Result<()> {
+/// Whether `/AMBER` is made: of frames with the same number of atoms whose positions are in the file itself.
+pub(super) fn has_amber(input: &Input, geometry: Geometry) -> bool {
+    input.atoms().is_some() && copies(input, geometry)
+}
+
+fn create_box(
+    particles: &Group,
+    input: &Input,
+    places: &mut Places,
+    pace: &mut Pace<'_>,
+) -> Result<()> {
+    let doing = || failed("cannot write the box");
     let frames = input.frames() as usize;
-    let group = particles.create_group("box")?;
+    let group = particles.create_group("box").map_err(doing())?;
     group
         .new_attr::<i32>()
-        .create("dimension")?
-        .write_scalar(&3i32)?;
+        .create("dimension")
+        .and_then(|dimension| dimension.write_scalar(&3i32))
+        .map_err(doing())?;
+    let per_frame = |name: &str| -> ::hdf5::Result<Group> {
+        let made = group.create_group(name)?;
+        share_time_axis(&made)?;
+        Ok(made)
+    };
+    let edges = per_frame("edges").map_err(doing())?;
+    let edges = zeroed::<f64>(&edges, "value", &[frames, 3, 3]).map_err(doing())?;
+    write_text(&edges, "unit", unit::LENGTH).map_err(doing())?;
+    let mut amber = None;
+    // As `has_amber` says.
+    if input.atoms().is_some() && places.positions.is_some() {
+        let file = particles.file().map_err(doing())?;
+        amber = Some(amber::Cells::create(&file, frames).map_err(doing())?);
+    }
     match (input.constant_cell(), input.has_cells()) {
-        (_, false) => {}
+        // The zeros that are there.
+        (_, false) => mark_fixed(&edges).map_err(doing())?,
         (Some(cell), true) => {
-            let edges = group.new_dataset::<f64>().shape((3, 3)).create("edges")?;
-            edges.write_raw(cell.vectors.as_flattened())?;
-            write_text(&edges, "unit", unit::LENGTH)?;
+            mark_fixed(&edges).map_err(doing())?;
+            repeat(&edges, cell.vectors.as_flattened(), input.frames(), pace)?;
+            if let Some(amber) = &amber {
+                let (lengths, angles) = amber::parameters(&cell);
+                repeat(&amber.lengths, &lengths, input.frames(), pace)?;
+                repeat(&amber.angles, &angles, input.frames(), pace)?;
+            }
         }
         (None, true) => {
-            let edges = group.create_group("edges")?;
-            share_time_axis(&edges)?;
-            let values = zeroed::<f64>(&edges, "value", &[frames, 3, 3])?;
-            write_text(&values, "unit", unit::LENGTH)?;
-            places.edges = Some(values);
+            places.edges = Some(edges);
+            places.amber = amber;
         }
     }
     if input.constant_periodic().is_none() {
-        places.periodic = Some(zeroed::<u8>(&group, "periodic", &[frames, 3])?);
+        let periodic = zeroed::<u8>(&group, "periodic", &[frames, 3]).map_err(doing())?;
+        let again = per_frame("pbc").map_err(doing())?;
+        again
+            .link_hard(&periodic.name(), "value")
+            .map_err(doing())?;
+        places.periodic = Some(periodic);
+    }
+    Ok(())
+}
+
+/// Says that all rows are the same.
+pub(super) fn mark_fixed(values: &Dataset) -> ::hdf5::Result<()> {
+    values
+        .new_attr::<u8>()
+        .create(layout::FIXED)?
+        .write_scalar(&1u8)
+}
+
+/// Writes the same row for each of `frames`, about a mebibyte at a time.
+fn repeat<T: H5Type + Copy>(
+    values: &Dataset,
+    row: &[T],
+    frames: u64,
+    pace: &mut Pace<'_>,
+) -> Result<()> {
+    let bytes = size_of_val(row).max(1) as u64;
+    let at_once = ((1 << 20) / bytes).clamp(1, frames.max(1));
+    let rows = row.repeat(at_once as usize);
+    let mut start = 0;
+    while start < frames {
+        let part = start..(start + at_once).min(frames);
+        let length = (part.end - part.start) as usize * row.len();
+        let independent = ffi::Transfer::Independent;
+        ffi::write_rows(
+            values,
+            std::slice::from_ref(&part),
+            &rows[..length],
+            independent,
+        )?;
+        pace.wrote(bytes * (part.end - part.start))?;
+        start = part.end;
     }
     Ok(())
 }
@@ -254,6 +319,13 @@ fn copy_frames(input: &mut Input, places: &Places, pace: &mut Pace<'_>) -> Resul
                 })
                 .collect();
             ffi::write_rows(edges, frames.runs(), &values, independent)?;
+        }
+        if let Some(amber) = &places.amber {
+            let cells = block.cells.iter().map(amber::parameters);
+            let (lengths, angles): (Vec<_>, Vec<_>) = cells.unzip();
+            let (lengths, angles) = (lengths.as_flattened(), angles.as_flattened());
+            ffi::write_rows(&amber.lengths, frames.runs(), lengths, independent)?;
+            ffi::write_rows(&amber.angles, frames.runs(), angles, independent)?;
         }
         if let Some(periodic) = &places.periodic {
             let values: Vec<u8> = block

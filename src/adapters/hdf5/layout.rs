@@ -2,21 +2,30 @@
 //!
 //! H5MD 1.1 (<https://www.nongnu.org/h5md/h5md.html>); F frames, A atoms, ΣA atoms of all frames.
 
-/// H5MD root metadata: attribute `version`, groups `author` and `creator`.
+/// H5MD root metadata: attribute `version`, groups `author`, `creator` and `modules/units`.
 pub const H5MD: &str = "/h5md";
 /// Per-atom data.
 pub const PARTICLES: &str = "/particles/trajectory";
 /// Group `position`: `value` (F,A,3) or (ΣA,3) f64 in Å, `step` (F) i64, `time` (F) f64.
 pub const POSITION: &str = "/particles/trajectory/position";
-/// Atomic numbers: dataset (A) i32, or group with `value` (F,A) or (ΣA).
+/// Atomic numbers: group with `value` (F,A) or (ΣA) i32; the attribute [`FIXED`] says where all frames have the same. In
+/// files of others, and in those that `import` makes, also a dataset (A).
 pub const SPECIES: &str = "/particles/trajectory/species";
-/// Box: attributes `dimension`, `boundary`; `edges` (3,3), or group with `value` (F,3,3), in Å; `periodic` (F,3) u8
-/// where frames differ.
+/// Box: attributes `dimension`, `boundary`; `edges`, a group with `value` (F,3,3) in Å, zeros where there is no cell, with
+/// [`FIXED`] where all frames have the same; `periodic` (F,3) u8 where frames differ, and once more as `pbc/value`, where
+/// `ZnH5MD` looks for it. In files of others, and in those that `import` makes, `edges` may be a dataset (3,3).
 pub const BOX: &str = "/particles/trajectory/box";
+/// Attribute (u8, 1) of a `value` with a row for each frame whose rows are all the same: `MDAnalysis` and `ZnH5MD` read no
+/// cells and species but those with a row for each frame; who knows this attribute reads one row.
+pub const FIXED: &str = "fixed";
+/// The same frames as AMBER's netCDF trajectories have them, see `amber`.
+pub const AMBER: &str = "/AMBER";
 /// First atom of each frame in ragged sets, and the total: (F+1) i64.
 pub const OFFSETS: &str = "/particles/trajectory/offsets";
 /// Forces: group with `value` (F,A,3) or (ΣA,3) f64 in eV/Å.
 pub const FORCES: &str = "/particles/trajectory/forces";
+/// The same in kJ/mol/Å, where that was asked for: `MDAnalysis` reads forces by this name, and in no unit of eV.
+pub const MOLAR_FORCES: &str = "/particles/trajectory/force";
 /// Energy: group with `value` (F) f64 in eV.
 pub const ENERGY: &str = "/observables/trajectory/energy";
 /// Stress: group with `value` (F,3,3) f64 in eV/Å³.
@@ -65,6 +74,10 @@ pub mod attribute {
     pub const LIBRARY: &str = "library";
     /// Parameters with which the job was begun and that change none of its results, as a JSON object.
     pub const SETTINGS: &str = "settings";
+    /// Properties of atoms that were carried over from the input, as typed.
+    pub const CARRIED: &str = "carried";
+    /// Unit in which the forces are stored once more.
+    pub const FORCE_UNITS: &str = "h5md_force_units";
     /// MPI library that created the file.
     pub const MPI_VERSION: &str = "mpi_version";
 }
@@ -77,6 +90,8 @@ pub mod unit {
     pub const ENERGY: &str = "eV";
     /// eV/Å.
     pub const FORCE: &str = "eV Angstrom-1";
+    /// kJ/mol/Å.
+    pub const MOLAR_FORCE: &str = "kJ mol-1 Angstrom-1";
     /// eV/Å³.
     pub const STRESS: &str = "eV Angstrom-3";
     /// ps.

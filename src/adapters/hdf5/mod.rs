@@ -1,6 +1,9 @@
 //! HDF5 files: inputs, results, and what the high-level crate lacks.
 
+mod amber;
 pub mod audit;
+pub mod carry;
+pub mod contents;
 pub mod create;
 pub mod ffi;
 pub mod fill;
@@ -41,6 +44,11 @@ const READ_GAP: u64 = 64;
 /// Reads of fewer bytes fetch so many. The default of 64 KiB is many frames, and frames that are dealt out have their
 /// neighbours on other ranks.
 const SIEVE_BYTES: usize = 4 << 10;
+
+/// Whether a result has its forces in kJ/mol/Å too. Collective over an MPI file.
+fn has_molar_forces(file: &File) -> bool {
+    file.link_exists(layout::MOLAR_FORCES)
+}
 
 /// Opens an HDF5 file for reading with the serial driver.
 pub fn open_read_only(path: &Path) -> Result<File> {

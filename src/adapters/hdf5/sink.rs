@@ -16,19 +16,20 @@ use crate::adapters::guard::Guard;
 use crate::adapters::mpi::node::Node;
 use crate::adapters::mpi::{RawCommunicator, RawInfo};
 use crate::domain::error::Result;
+use crate::domain::units::KJ_PER_MOL;
 use crate::engine::commit::Rows;
 use crate::engine::ports::{Look, More, Sink};
 use crate::engine::summary::Progress;
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
-use super::failed;
 use super::ffi::Transfer;
 use super::history::{Run, SLOT_BYTES};
 use super::layout::{self, MESSAGE_BYTES};
 use super::readback::{Place, ReadBack};
 use super::rows::stored::StoredRows;
 use super::write::{Column, Target, Writer};
+use super::{failed, has_molar_forces};
 
 /// The result, open for writing on all ranks.
 pub struct ResultSink {
@@ -57,6 +58,8 @@ enum Results {
         energy: Target,
         forces: Target,
         stress: Target,
+        /// In kJ/mol/Å once more, where the file has them, and the rows at hand.
+        molar: Option<(Target, Vec<[f64; 3]>)>,
     },
     Rows {
         stored: StoredRows,
@@ -67,8 +70,8 @@ enum Results {
     },
 }
 
-/// The datasets, in the order in which [`Sets::new`] takes them.
-fn names(stored: Option<&StoredRows>) -> Vec<String> {
+/// The datasets, in the order in which [`Sets::new`] takes them. Collective.
+fn names(file: &File, stored: Option<&StoredRows>) -> Vec<String> {
     let books = [
         layout::CHECKSUM,
         layout::SECONDS,
@@ -78,9 +81,13 @@ fn names(stored: Option<&StoredRows>) -> Vec<String> {
     ];
     let mut names: Vec<_> = books.map(str::to_owned).into();
     match stored {
-        None => names.extend(
-            [layout::ENERGY, layout::FORCES, layout::STRESS].map(|group| format!("{group}/value")),
-        ),
+        None => {
+            let mut groups = vec![layout::ENERGY, layout::FORCES, layout::STRESS];
+            if has_molar_forces(file) {
+                groups.push(layout::MOLAR_FORCES);
+            }
+            names.extend(groups.iter().map(|group| format!("{group}/value")));
+        }
         Some(rows) => {
             names.push(rows.completed());
             names.extend(rows.paths());
@@ -100,6 +107,7 @@ impl Sets {
                 energy: next(),
                 forces: next(),
                 stress: next(),
+                molar: targets.next().map(|target| (target, Vec::new())),
             },
             Some(stored) => Results::Rows {
                 stored,
@@ -129,6 +137,7 @@ impl Sets {
                 energy,
                 forces,
                 stress,
+                molar,
             } => {
                 // Rows of the forces: frames, or atoms where frames differ in size.
                 let force_rows = if forces.is_flat() {
@@ -139,6 +148,12 @@ impl Sets {
                 all.push((energy, frames, rows.energies.as_bytes()));
                 all.push((forces, force_rows, rows.forces.as_bytes()));
                 all.push((stress, frames, rows.stresses.as_bytes()));
+                if let Some((target, values)) = molar {
+                    values.clear();
+                    let scaled = rows.forces.iter().map(|f| f.map(|x| x * KJ_PER_MOL));
+                    values.extend(scaled);
+                    all.push((target, force_rows, values.as_bytes()));
+                }
             }
             Results::Rows {
                 stored, columns, ..
@@ -197,8 +212,8 @@ impl ResultSink {
     ) -> Result<Self> {
         let back = ReadBack::open(path);
         // Whatever became of it: the other ranks are in this one.
-        let names = names(stored.as_ref());
-        let (writer, targets) = Writer::open(path, (world, info), transfer, &names)?;
+        let names = |file: &File| names(file, stored.as_ref());
+        let (writer, targets) = Writer::open(path, (world, info), transfer, names)?;
         let sets = Sets::new(targets, stored);
         let back = match back {
             Ok(back) => back,

@@ -44,15 +44,16 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens the file and `names` in it. Collective. Where it fails on one rank alone the file stays open: closing it is
+    /// Opens the file and what `names` says of it. Collective. Where it fails on one rank alone the file stays open: closing it is
     /// collective, too.
     pub fn open(
         path: &Path,
         (world, info): (RawCommunicator, Option<RawInfo>),
         transfer: Transfer,
-        names: &[String],
+        names: impl FnOnce(&File) -> Vec<String>,
     ) -> Result<(Self, Vec<Target>)> {
         let file = open_parallel(path, world, info)?;
+        let names = names(&file);
         // Every rank opens all of them, whatever became of the first: opening is collective.
         let open = |name: &String| {
             let opened = file.dataset(name);

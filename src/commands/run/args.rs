@@ -99,6 +99,20 @@ pub struct RunArgs {
     #[arg(long, value_name = "auto|copy|link", help_heading = "File access")]
     pub geometry: Option<String>,
 
+    /// Property of atoms of the input that the result takes over, repeatable: velocity, mass, `charge=initial_charges`,
+    /// velocity:'Angstrom ps-1' where the input does not say the unit
+    #[arg(
+        long,
+        value_name = "NAME[=SOURCE][:UNIT]",
+        help_heading = "File access"
+    )]
+    #[serde(deserialize_with = "pairs")]
+    pub carry: Vec<String>,
+
+    /// Forces once more in this unit, as group force, for `MDAnalysis`, which refuses eV: kJ/mol/Angstrom
+    #[arg(long, value_name = "UNIT", help_heading = "File access")]
+    pub h5md_force_units: Option<String>,
+
     /// How to compute it
     #[command(flatten)]
     #[serde(skip)]
@@ -157,6 +171,12 @@ impl RunArgs {
             frame_timeout: flags.frame_timeout.or(file.frame_timeout),
             isolate: flags.isolate || file.isolate,
             geometry: flags.geometry.or(file.geometry),
+            carry: if flags.carry.is_empty() {
+                file.carry
+            } else {
+                flags.carry
+            },
+            h5md_force_units: flags.h5md_force_units.or(file.h5md_force_units),
             job: flags.job.over(file.job),
         }
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::adapters::calculators;
 use crate::adapters::file_system;
+use crate::adapters::hdf5::carry::Carried;
+use crate::adapters::hdf5::contents::Contents;
 use crate::adapters::hdf5::ffi::Transfer;
 use crate::adapters::hdf5::geometry::Geometry;
 use crate::adapters::isolate::Isolated;
@@ -153,7 +155,11 @@ impl RunConfig {
             key: args.key,
             keys: args.keys,
             isolate,
-            geometry: geometry(args.geometry.as_deref())?,
+            contents: Contents {
+                geometry: geometry(args.geometry.as_deref())?,
+                molar_forces: molar_forces(args.h5md_force_units.as_deref())?,
+                carry: carry(&args.carry)?,
+            },
         };
         let what = What {
             input,
@@ -288,6 +294,28 @@ pub fn geometry(text: Option<&str>) -> Result<Geometry> {
         ("link", Geometry::Link),
     ];
     choice("--geometry", text.unwrap_or("auto"), &known)
+}
+
+/// What is typed after `--carry`.
+fn carry(typed: &[String]) -> Result<Vec<Carried>> {
+    let mut carried: Vec<Carried> = Vec::new();
+    for text in typed.iter().flat_map(|text| text.split(',')) {
+        let one: Carried = text
+            .parse()
+            .map_err(|why| Error::usage(format!("--carry {why}")))?;
+        if carried.iter().any(|other| other.name == one.name) {
+            let name = one.name;
+            return Err(Error::usage(format!("--carry: {name} is given twice")));
+        }
+        carried.push(one);
+    }
+    Ok(carried)
+}
+
+/// What is typed after `--h5md-force-units`: whether forces are stored in kJ/mol/Å too.
+fn molar_forces(text: Option<&str>) -> Result<bool> {
+    let known = [("eV/Angstrom", false), ("kJ/mol/Angstrom", true)];
+    choice("--h5md-force-units", text.unwrap_or("eV/Angstrom"), &known)
 }
 
 /// `auto`, `off` or a number of leaders per node.

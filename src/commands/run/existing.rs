@@ -76,6 +76,8 @@ fn describe(name: &str, recorded: &str, given: &str, reader: &ResultReader) -> S
             let recorded = recorded.unwrap_or("the recorded input");
             format!("another input: {what} of {recorded}, for which the result was created")
         }
+        attribute::CARRIED if recorded.is_empty() => format!("nothing carried over, not {given}"),
+        attribute::FORCE_UNITS => format!("forces in eV/Angstrom alone, not in {given} too"),
         attribute::LEVEL_OF_THEORY => format!("level of theory {recorded:?}, not {given:?}"),
         _ => format!("{name} {recorded}, not {given}"),
     }

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::adapters::hdf5::carry;
+use crate::adapters::hdf5::contents::Contents;
 use crate::adapters::hdf5::create::{self, Make};
 use crate::adapters::hdf5::fingerprint::{fingerprint, glance};
-use crate::adapters::hdf5::geometry::Geometry;
 use crate::adapters::hdf5::input::Input;
-use crate::adapters::hdf5::layout::attribute;
+use crate::adapters::hdf5::layout::{attribute, unit};
 use crate::adapters::mpi::MpiRanks;
 use crate::domain::calculator::{CalculatorKind, Factory, Home};
 use crate::domain::error::{Error, GoOn, Result};
@@ -43,8 +44,8 @@ pub struct Frames {
     pub keys: Vec<String>,
     /// The engine runs in processes of its own.
     pub isolate: bool,
-    /// Positions in the result.
-    pub geometry: Geometry,
+    /// What the result holds beside results.
+    pub contents: Contents,
 }
 
 impl Task for Frames {
@@ -62,14 +63,14 @@ impl Task for Frames {
 
     fn words(&self) -> String {
         format!(
-            "{} {} key {:?} {:?} level {} isolate {} geometry {:?}",
+            "{} {} key {:?} {:?} level {} isolate {} contents {:?}",
             self.calculator.name,
             self.parameters.to_json(),
             self.key,
             self.keys,
             self.level_of_theory,
             self.isolate,
-            self.geometry,
+            self.contents,
         )
     }
 
@@ -138,14 +139,22 @@ impl Material for Trajectory {
         let more = more.map(|(name, value)| (name.to_owned(), value));
         let [what, _] = task.parameters.split(task.calculator.settings);
         let parameters = what.into_iter().chain(more);
-        Ok(vec![
+        let mut identity = vec![
             (attribute::CALCULATOR, task.calculator.name.to_owned()),
             (attribute::PARAMETERS, as_json(parameters)),
             (attribute::LEVEL_OF_THEORY, task.level_of_theory.clone()),
             (attribute::INPUT_FINGERPRINT, fingerprint),
             (attribute::KEY, self.input.key()),
             (attribute::INPUT, task.input.display().to_string()),
-        ])
+        ];
+        // Whoever asks for these wants them in the file; whoever does not, takes it as it was made.
+        if !task.contents.carry.is_empty() {
+            identity.push((attribute::CARRIED, carry::words(&task.contents.carry)));
+        }
+        if task.contents.molar_forces {
+            identity.push((attribute::FORCE_UNITS, unit::MOLAR_FORCE.to_owned()));
+        }
+        Ok(identity)
     }
 
     fn settings(&self) -> Option<String> {
@@ -182,7 +191,8 @@ impl Material for Trajectory {
         make: Make<'_>,
         go_on: GoOn<'_>,
     ) -> Result<()> {
-        create::lay_out(result, &mut self.input, self.task.geometry, make, go_on)
+        let contents = self.task.contents.clone();
+        create::lay_out(result, &mut self.input, contents, make, go_on)
     }
 
     fn plan(

@@ -16,7 +16,7 @@ use crate::planning::frame_set::FrameSet;
 use super::locate::{locate, matching};
 use super::open_read_only;
 
-pub use segment::Segment;
+pub use segment::{Found, Segment};
 
 /// A trajectory open for reading: one segment, or several whose frames and atoms are numbered through all of them.
 pub struct Input {
@@ -155,6 +155,13 @@ impl Input {
     /// `position/step` and `position/time` where the input has one of each per frame.
     pub fn axis(&self, name: &str) -> Option<Dataset> {
         self.only()?.axis(name)
+    }
+
+    /// The property `name` of atoms in each segment; an error names the first segment that has none.
+    pub fn property(&self, name: &str) -> std::result::Result<Vec<Found>, &Segment> {
+        let all = self.segments.iter();
+        all.map(|segment| segment.property(name).ok_or(segment))
+            .collect()
     }
 
     /// Every atomic number that occurs in `frames`, once; reads their species, and nothing else, when these change from

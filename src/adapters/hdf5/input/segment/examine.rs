@@ -8,6 +8,7 @@ use ::hdf5::{Dataset, Group};
 use crate::domain::error::{Error, Result};
 use crate::domain::units::length_in_angstrom;
 
+use super::super::super::layout::FIXED;
 use super::super::super::locate::Convention;
 use super::super::super::{dataset, failed, ffi, join, text_attribute, texts_attribute};
 use super::{Cells, Periodic, Species};
@@ -30,6 +31,15 @@ pub(super) fn vectors(row: &[f64], scale: f64) -> [[f64; 3]; 3] {
         }
     }
     vectors
+}
+
+/// Whether the first row stands for all, see [`FIXED`].
+fn is_fixed(dataset: &Dataset, counts: &Counts) -> bool {
+    counts.frames > 0
+        && dataset
+            .attr(FIXED)
+            .and_then(|attribute| attribute.read_scalar::<u8>())
+            .is_ok_and(|said| said == 1)
 }
 
 /// Sizes that the other datasets have to fit.
@@ -149,10 +159,12 @@ impl At<'_> {
         } else {
             vec![counts.atoms]
         };
-        if !counts.ragged && shape == [counts.frames as usize, counts.atoms] {
+        let per_frame = !counts.ragged && shape == [counts.frames as usize, counts.atoms];
+        let fixed = per_frame && is_fixed(&dataset, counts);
+        if per_frame && !fixed {
             return Ok(Species::PerFrame(dataset));
         }
-        if shape != expected {
+        if shape != expected && !fixed {
             return Err(self.wrong_shape(
                 &dataset,
                 &format!("{expected:?} as the positions have, or one row of atoms per frame"),
@@ -162,7 +174,8 @@ impl At<'_> {
             return Ok(Species::PerFrame(dataset));
         }
         let mut numbers = vec![0i64; counts.atoms];
-        ffi::read_rows(&dataset, &[0..counts.atoms as u64], &mut numbers)?;
+        let rows = if fixed { 1 } else { counts.atoms as u64 };
+        ffi::read_rows(&dataset, std::slice::from_ref(&(0..rows)), &mut numbers)?;
         let species = numbers.iter().enumerate().map(|(atom, number)| {
             atomic_number(*number).ok_or_else(|| {
                 self.error(format!(
@@ -200,6 +213,11 @@ impl At<'_> {
             [3, 3] | [3] if !dataset.name().ends_with("/value") => {
                 let mut row = vec![0.0; dataset.size()];
                 ffi::read_rows(&dataset, &[0..3], &mut row)?;
+                Ok(Cells::Constant(vectors(&row, scale)))
+            }
+            [n, 3, 3] if n == frames && is_fixed(&dataset, counts) => {
+                let mut row = vec![0.0; 9];
+                ffi::read_rows(&dataset, std::slice::from_ref(&(0..1)), &mut row)?;
                 Ok(Cells::Constant(vectors(&row, scale)))
             }
             [n, 3, 3] | [n, 3] if n == frames => Ok(Cells::PerFrame(dataset, scale)),

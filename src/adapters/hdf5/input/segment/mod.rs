@@ -2,6 +2,7 @@
 //! `Structure`, `Trajectory` and `FiniteSubsystem` groups.
 
 mod examine;
+mod properties;
 mod sizes;
 mod species;
 
@@ -16,6 +17,8 @@ use crate::planning::frame_set::FrameSet;
 
 use super::super::locate::{Convention, mbe_positions};
 use super::super::{dataset, ffi, require_room};
+
+pub use properties::Found;
 
 use examine::{At, Counts, atomic_number, vectors};
 
