@@ -21,6 +21,7 @@ pub mod journal;
 pub mod kernels;
 #[cfg(feature = "kim")]
 pub mod kim;
+pub mod labels;
 pub mod lock;
 pub mod machine;
 pub mod measure;

@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
 use super::{
-    bench, calculators, doctor, evaluate, export, import, job, keep, kernels, map, run, status,
-    verify,
+    bench, calculators, compare, doctor, evaluate, export, import, job, keep, kernels, map, run,
+    status, verify,
 };
 
 /// Evaluates every frame of a trajectory with a calculator, on any number of MPI ranks, into one HDF5 file
@@ -49,6 +49,8 @@ pub enum Verb {
     Verify(verify::VerifyArgs),
     /// Write completed frames with energy, forces and stress as extended XYZ
     Export(export::ExportArgs),
+    /// Say by how much two results, or a result and its reference, differ: tables, JSON, plots
+    Compare(Box<compare::CompareArgs>),
     /// Measure this machine and say which settings to use
     Bench(bench::BenchArgs),
     /// Calculators, their parameters, and whether this build and machine have them

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod calculators;
 pub mod cli;
+pub mod compare;
 pub mod doctor;
 pub mod evaluate;
 pub mod export;
@@ -14,6 +15,7 @@ pub mod library;
 pub mod logging;
 pub mod map;
 pub mod output;
+pub mod plotting;
 pub mod run;
 pub mod status;
 pub mod table;
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
             match verb {
                 Verb::Import(args) => import::execute(args).map(|()| ExitCode::SUCCESS),
                 Verb::Export(args) => export::execute(args).map(|()| ExitCode::SUCCESS),
+                Verb::Compare(args) => compare::execute(args),
                 Verb::Status(args) => status::execute(args),
                 Verb::Verify(args) => verify::execute(args),
                 Verb::Calculators(args) => calculators::execute(args),

@@ -76,7 +76,7 @@ pub fn open_read_only(path: &Path) -> Result<File> {
 }
 
 /// Looks for the format signature at 0, 512, 1024, 2048... (HDF5 file format specification, II.A).
-fn has_signature(path: &Path) -> std::io::Result<bool> {
+pub fn has_signature(path: &Path) -> std::io::Result<bool> {
     let mut file = fs::File::open(path)?;
     let length = file.metadata()?.len();
     let mut at = 0;
