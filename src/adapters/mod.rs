@@ -11,6 +11,7 @@ pub mod choice;
 pub mod cores;
 pub mod environment;
 pub mod exit;
+pub mod export;
 pub mod extxyz;
 pub mod file_system;
 pub mod guard;

@@ -47,8 +47,8 @@ pub enum Verb {
     Status(status::StatusArgs),
     /// Check every completed frame against its checksum
     Verify(verify::VerifyArgs),
-    /// Write completed frames with energy, forces and stress as extended XYZ
-    Export(export::ExportArgs),
+    /// Write completed frames for training and other programs: extended XYZ, LAMMPS dump, npz, Parquet
+    Export(Box<export::ExportArgs>),
     /// Say by how much two results, or a result and its reference, differ: tables, JSON, plots
     Compare(Box<compare::CompareArgs>),
     /// Measure this machine and say which settings to use
