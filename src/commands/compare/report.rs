@@ -21,7 +21,7 @@ pub fn figure(x: f64) -> String {
     // What rounding leaves of a mean that was removed.
     let x = if x.abs() < 1e-9 { 0.0 } else { x };
     let size = x.abs();
-    if size != 0.0 && size < 1e-3 {
+    if size != 0.0 && !(1e-3..1e7).contains(&size) {
         return format!("{x:.2e}");
     }
     let decimals = if size == 0.0 {
@@ -383,6 +383,7 @@ mod tests {
             (-0.012_345_67, "-0.01235"),
             (123_456.7, "123457"),
             (1.5e-7, "1.50e-7"),
+            (2.5e8, "2.50e8"),
             (999.96, "1000.0"),
         ] {
             assert_eq!(figure(x), shown);
