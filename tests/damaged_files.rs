@@ -329,9 +329,7 @@ fn read_result(path: &Path, folder: &Path) {
         });
     }
     let _ = export::execute(&export::ExportArgs {
-        result: path.to_owned(),
-        output: folder.join("x.xyz"),
-        frames: None,
         overwrite: true,
+        ..export::ExportArgs::new(path.to_owned(), folder.join("x.xyz"))
     });
 }

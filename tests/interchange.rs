@@ -249,10 +249,8 @@ fn export(
     frames: Option<&str>,
 ) -> framewise::domain::error::Result<()> {
     export::execute(&ExportArgs {
-        result: result.to_owned(),
-        output: output.to_owned(),
         frames: frames.map(|f| f.parse().unwrap()),
-        overwrite: false,
+        ..ExportArgs::new(result.to_owned(), output.to_owned())
     })
 }
 

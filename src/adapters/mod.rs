@@ -11,6 +11,7 @@ pub mod choice;
 pub mod cores;
 pub mod environment;
 pub mod exit;
+pub mod export;
 pub mod extxyz;
 pub mod file_system;
 pub mod guard;
@@ -21,6 +22,7 @@ pub mod journal;
 pub mod kernels;
 #[cfg(feature = "kim")]
 pub mod kim;
+pub mod labels;
 pub mod lock;
 pub mod machine;
 pub mod measure;

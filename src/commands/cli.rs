@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
 use super::{
-    bench, calculators, doctor, evaluate, export, import, job, keep, kernels, ls, map, merge,
-    repack, run, status, verify,
+    bench, calculators, compare, doctor, evaluate, export, import, job, keep, kernels, ls, map,
+    merge, repack, run, status, verify,
 };
 
 /// Evaluates every frame of a trajectory with a calculator, on any number of MPI ranks, into one HDF5 file
@@ -47,8 +47,10 @@ pub enum Verb {
     Status(status::StatusArgs),
     /// Check every completed frame against its checksum
     Verify(verify::VerifyArgs),
-    /// Write completed frames with energy, forces and stress as extended XYZ
-    Export(export::ExportArgs),
+    /// Write completed frames for training and other programs: extended XYZ, LAMMPS dump, npz, Parquet
+    Export(Box<export::ExportArgs>),
+    /// Say by how much two results, or a result and its reference, differ: tables, JSON, plots
+    Compare(Box<compare::CompareArgs>),
     /// Write results into the structures of an mbe-automation file
     Merge(merge::MergeArgs),
     /// List the sets of frames in HDF5 files, and their levels of theory

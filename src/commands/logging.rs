@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -25,7 +25,10 @@ pub fn start(talk: &Talk, rank: Option<usize>, trace: Option<File>) {
         (_, 1) => Level::DEBUG,
         _ => Level::TRACE,
     };
-    let filter = LevelFilter::from_level(level);
+    // Of rectangles that are too small to be seen in a PNG nobody needs to hear.
+    let filter = Targets::new()
+        .with_default(level)
+        .with_target("usvg", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false);

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod calculators;
 pub mod cli;
+pub mod compare;
 pub mod doctor;
 pub mod evaluate;
 pub mod export;
@@ -16,6 +17,7 @@ pub mod ls;
 pub mod map;
 pub mod merge;
 pub mod output;
+pub mod plotting;
 pub mod repack;
 pub mod run;
 pub mod status;
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
                 Verb::Export(args) => export::execute(args).map(|()| ExitCode::SUCCESS),
                 Verb::Merge(args) => merge::execute(args).map(|()| ExitCode::SUCCESS),
                 Verb::Ls(args) => ls::execute(args).map(|()| ExitCode::SUCCESS),
+                Verb::Compare(args) => compare::execute(args),
                 Verb::Status(args) => status::execute(args),
                 Verb::Verify(args) => verify::execute(args),
                 Verb::Calculators(args) => calculators::execute(args),

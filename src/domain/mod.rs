@@ -7,6 +7,7 @@ pub mod calculator;
 pub mod calculators;
 pub mod cell;
 pub mod checksum;
+pub mod compare;
 pub mod elements;
 pub mod error;
 pub mod frame;

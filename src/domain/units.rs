@@ -20,6 +20,9 @@ pub const HARTREE: f64 = 27.211_386_245_988;
 /// eV in kJ/mol: the elementary charge times Avogadro's number, both exact (SI 2019).
 pub const KJ_PER_MOL: f64 = 96.485_332_123_310_02;
 
+/// 1 eV/Å³ in `GPa` (exact since 2019).
+pub const EV_PER_CUBIC_ANGSTROM_IN_GPA: f64 = 160.217_663_4;
+
 /// How many Å one of the named length unit is; `None` for a name nobody uses for a length.
 ///
 /// Spellings as found in H5MD files (<https://www.nongnu.org/h5md/modules/units.html>) and in practice.

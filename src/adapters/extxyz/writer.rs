@@ -23,20 +23,50 @@ pub struct Labelled<'a> {
     pub stress: [[f64; 3]; 3],
 }
 
+/// What energy, forces and stress are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Of the comment line.
+    pub energy: String,
+    /// Of a column.
+    pub forces: String,
+    /// Of the comment line.
+    pub stress: String,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::prefixed("")
+    }
+}
+
+impl Names {
+    /// `REF_energy`...
+    pub fn prefixed(prefix: &str) -> Self {
+        let [energy, forces, stress] =
+            ["energy", "forces", "stress"].map(|name| format!("{prefix}{name}"));
+        Self {
+            energy,
+            forces,
+            stress,
+        }
+    }
+}
+
 /// Writes one frame.
-pub fn write_frame(out: &mut impl Write, labelled: &Labelled<'_>) -> io::Result<()> {
+pub fn write_frame(out: &mut impl Write, labelled: &Labelled<'_>, names: &Names) -> io::Result<()> {
     let Labelled { frame, forces, .. } = labelled;
     let [a, b, c] = periodic(frame);
     write_head(out, frame)?;
     write!(
         out,
-        "Properties=species:S:1:pos:R:3:forces:R:3 energy={:?}",
-        labelled.energy
+        "Properties=species:S:1:pos:R:3:{}:R:3 {}={:?}",
+        names.forces, names.energy, labelled.energy
     )?;
     if !labelled.stress.iter().flatten().any(|x| x.is_nan()) {
         let stress = labelled.stress;
         let columns: [[f64; 3]; 3] = [0, 1, 2].map(|j| [0, 1, 2].map(|i| stress[i][j]));
-        write!(out, " stress=\"")?;
+        write!(out, " {}=\"", names.stress)?;
         write_numbers(out, columns.as_flattened())?;
         write!(out, "\"")?;
     }
@@ -122,7 +152,8 @@ mod tests {
             let cell = Cell { vectors, periodic };
             let frame = Frame { species: &species, positions: &positions, cell };
             let mut text = Vec::new();
-            write_frame(&mut text, &Labelled { index: 7, frame, energy, forces: &forces, stress }).unwrap();
+            let labelled = Labelled { index: 7, frame, energy, forces: &forces, stress };
+            write_frame(&mut text, &labelled, &Names::default()).unwrap();
             let mut reader = ExtxyzReader::new(&text[..], Path::new("x.xyz"));
             let mut read = SourceFrame::default();
             prop_assert!(reader.read(&mut read, Detail::Full).unwrap());

@@ -1,9 +1,10 @@
 //! Attributes from one file to another.
 
-use ::hdf5::types::{FloatSize, IntSize, TypeDescriptor, VarLenArray, VarLenUnicode};
+use ::hdf5::types::{TypeDescriptor, VarLenArray, VarLenUnicode};
 use ::hdf5::{Attribute, File, H5Type, Location, ObjectReference1, ReferencedObject};
 
 use super::super::texts;
+use super::ffi;
 
 /// Copies the attributes of `from` to `to`; false when some are of a kind that cannot be copied. References go to the object
 /// of the same name.
@@ -26,31 +27,18 @@ fn copy_one(
         return Ok(false);
     };
     match kind {
-        TypeDescriptor::Boolean => plain::<bool>(attribute, to, name)?,
-        TypeDescriptor::Integer(IntSize::U1) => plain::<i8>(attribute, to, name)?,
-        TypeDescriptor::Integer(IntSize::U2) => plain::<i16>(attribute, to, name)?,
-        TypeDescriptor::Integer(IntSize::U4) => plain::<i32>(attribute, to, name)?,
-        TypeDescriptor::Integer(IntSize::U8) => plain::<i64>(attribute, to, name)?,
-        TypeDescriptor::Unsigned(IntSize::U1) => plain::<u8>(attribute, to, name)?,
-        TypeDescriptor::Unsigned(IntSize::U2) => plain::<u16>(attribute, to, name)?,
-        TypeDescriptor::Unsigned(IntSize::U4) => plain::<u32>(attribute, to, name)?,
-        TypeDescriptor::Unsigned(IntSize::U8) => plain::<u64>(attribute, to, name)?,
-        TypeDescriptor::Float(FloatSize::U4) => plain::<f32>(attribute, to, name)?,
-        TypeDescriptor::Float(FloatSize::U8) => plain::<f64>(attribute, to, name)?,
         TypeDescriptor::Reference(_) => references(from, attribute, to, name)?,
         TypeDescriptor::VarLenArray(inner) if matches!(*inner, TypeDescriptor::Reference(_)) => {
             lists_of_references(from, attribute, to, name)?;
         }
-        _ => match texts(attribute) {
+        TypeDescriptor::VarLenUnicode | TypeDescriptor::VarLenAscii => match texts(attribute) {
             Some(texts) => write_texts(&texts, attribute, to, name)?,
             None => return Ok(false),
         },
+        TypeDescriptor::VarLenArray(_) | TypeDescriptor::Compound(_) => return Ok(false),
+        _ => ffi::copy_attribute(attribute, to, name)?,
     }
     Ok(true)
-}
-
-fn plain<T: H5Type>(from: &Attribute, to: &Location, name: &str) -> ::hdf5::Result<()> {
-    write(from, to, name, &from.read_raw::<T>()?)
 }
 
 fn write<T: H5Type>(

@@ -2,7 +2,8 @@
 
 use std::ffi::CString;
 
-use ::hdf5::Group;
+use ::hdf5::{Attribute, Group, Location};
+use hdf5_sys::h5a::{H5Aclose, H5Acreate2, H5Aread, H5Awrite};
 use hdf5_sys::h5o::H5Ocopy;
 use hdf5_sys::h5p::H5P_DEFAULT;
 use hdf5_sys::h5z::H5Zfilter_avail;
@@ -34,6 +35,43 @@ pub(super) fn copy_object(from: &Group, to: &Group, name: &str) -> Result<()> {
         return Err(doing(""));
     }
     Ok(())
+}
+
+/// Copies an attribute whose values are nothing but bytes, with its type.
+pub(super) fn copy_attribute(from: &Attribute, to: &Location, name: &str) -> hdf5::Result<()> {
+    let (kind, space) = (from.dtype()?, from.space()?);
+    let mut bytes = vec![0_u8; kind.size() * from.size()];
+    let text = CString::new(name).map_err(|e| hdf5::Error::from(e.to_string()))?;
+    hdf5::sync::sync(|| {
+        // SAFETY: the attribute is open, and `bytes` has room for all of its elements of the type that it is read as.
+        let read = unsafe { H5Aread(from.id(), kind.id(), bytes.as_mut_ptr().cast()) };
+        if read < 0 {
+            return Err(hdf5::Error::query().unwrap_or_else(|_| "attribute".into()));
+        }
+        // SAFETY: object, type and space are open, and the name is a C string that lives through the call.
+        let made = unsafe {
+            H5Acreate2(
+                to.id(),
+                text.as_ptr(),
+                kind.id(),
+                space.id(),
+                H5P_DEFAULT,
+                H5P_DEFAULT,
+            )
+        };
+        if made < 0 {
+            return Err(hdf5::Error::query().unwrap_or_else(|_| "attribute".into()));
+        }
+        // SAFETY: the new attribute has the same elements of the same type; it is closed once, here.
+        let ended = unsafe {
+            let written = H5Awrite(made, kind.id(), bytes.as_ptr().cast());
+            H5Aclose(made).min(written)
+        };
+        if ended < 0 {
+            return Err(hdf5::Error::query().unwrap_or_else(|_| "attribute".into()));
+        }
+        Ok(())
+    })
 }
 
 /// Whether the library has this filter, or finds a plug-in for it.

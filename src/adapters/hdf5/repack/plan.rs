@@ -87,7 +87,9 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn group(&mut self, group: &Group, at: &str, depth: usize) -> ::hdf5::Result<()> {
-        let links = group.links(IndexType::Name, IterationOrder::Increasing)?;
+        let mut links = group.links(IndexType::Name, IterationOrder::Increasing)?;
+        // Everything in it has a better name elsewhere, under which it is to be met first.
+        links.sort_by_key(|(name, _)| at.is_empty() && *name == layout::AMBER.trim_matches('/'));
         for (name, link) in links {
             let path = format!("{at}/{name}");
             if let Ok(dataset) = group.dataset(&name) {

@@ -1,52 +1,21 @@
 //! Plots: frames per second and efficiency against ranks, one picture for each kind of scaling.
 
-use plotters::coord::Shift;
-use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::commands::bench::figures::{Scaling, Spread};
+use crate::commands::plotting::{Area, Axis, BLUE, Drawn, GREEN, INK, ORANGE, PALE, style};
 use crate::commands::table::thousands;
 use crate::domain::error::{Error, Result};
 
 use super::points::Point;
 
-/// Colours that people with any colour vision tell apart (Okabe and Ito, 2008).
-const WHOLE: RGBColor = RGBColor(0, 114, 178);
-const COMPUTE: RGBColor = RGBColor(0, 158, 115);
-const COMMIT: RGBColor = RGBColor(230, 159, 0);
-const INK: RGBColor = RGBColor(60, 60, 60);
-const PALE: RGBColor = RGBColor(225, 225, 225);
+const WHOLE: RGBColor = BLUE;
+const COMPUTE: RGBColor = GREEN;
+const COMMIT: RGBColor = ORANGE;
 const SIZE: (u32, u32) = (1000, 470);
 /// Height of title, subtitle and legend.
 const HEAD: i32 = 92;
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn<T> = std::result::Result<T, DrawingAreaErrorKind<std::io::Error>>;
-
-/// An axis with ticks at places of our choice.
-struct Axis {
-    range: std::ops::Range<f64>,
-    ticks: Vec<f64>,
-}
-
-impl Ranged for Axis {
-    type FormatOption = DefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
-        let share = (value - self.range.start) / (self.range.end - self.range.start);
-        from + (share * f64::from(to - from)).round() as i32
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
-        self.ticks.clone()
-    }
-
-    fn range(&self) -> std::ops::Range<f64> {
-        self.range.clone()
-    }
-}
 
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
 
@@ -125,10 +94,6 @@ fn draw(text: &mut String, scaling: Scaling, points: &[Point], what: &str) -> Dr
     ];
     efficiency(&right, &efficiencies)?;
     root.present()
-}
-
-fn style(size: u32, colour: RGBColor) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&colour)
 }
 
 /// One legend for both panels, above them: nothing can hide behind it.

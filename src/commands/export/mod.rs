@@ -1,0 +1,377 @@
+//! `framewise export`: completed frames for training, for ASE, for LAMMPS, for `NumPy`; scalars for tables.
+
+mod filter;
+mod split;
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::adapters::export::{Format, Row, Sink, begin, text};
+use crate::adapters::extxyz::writer::{Labelled, Names};
+use crate::adapters::hdf5::result_reader::{ResultBlock, ResultReader};
+use crate::adapters::hdf5::seconds::Seconds;
+use crate::adapters::whole_file::WholeFile;
+use crate::domain::error::{Error, Result};
+use crate::domain::frame::FrameBlock;
+use crate::planning::frame_set::FrameSet;
+use crate::planning::selection::Selection;
+use crate::planning::status::Status;
+
+use filter::{Filter, Window};
+use split::Split;
+
+/// Atoms read at a time.
+const BLOCK_ATOMS: u64 = 1 << 16;
+
+/// Frames read at a time, at most.
+const BLOCK_FRAMES: u64 = 4096;
+
+/// Write the completed frames of a result for training and other programs
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  framewise export labels.h5 -o train.extxyz
+  framewise export labels.h5 --frames ::10 -o validation.extxyz
+  framewise export labels.h5 --style mace --split train=0.8,valid=0.1,test=0.1 --seed 1 -o water.extxyz
+  framewise export labels.h5 --max-force 30 --energy-window=-60:-40 -o calm.extxyz
+  framewise export labels.h5 -o labels.npz
+  framewise export labels.h5 -o scalars.parquet
+  framewise export labels.h5 -o - | head
+
+ase.io.read('train.extxyz', ':') gives atoms with positions, cell, pbc and a calculator with energy (eV), forces
+(eV/Å) and stress (eV/Å³). Every number reads back to the same bits. Frames that are not completed are left out;
+frame= is the index of the frame in the result. Works while a run is going on.
+
+--style: ase writes energy, forces, stress, which ASE takes into the calculator; mace writes REF_energy, REF_forces,
+REF_stress, the default --energy_key, --forces_key, --stress_key of mace_run_train, and metatrain the same, to be named
+in its options (targets: energy: {key: REF_energy, forces: {key: REF_forces}, stress: {key: REF_stress}}): ASE keeps
+names other than its own in atoms.info and atoms.arrays, where both look for them.
+
+--split writes water_train.extxyz and so on. Where a frame goes depends on its index and the seed alone, by a hash: it
+stays there when more frames are completed, and shares are kept on average. Shares that add up to less than 1 leave
+frames out.
+
+extxyz: numbers with all their digits. lammps-dump: id type element xu yu zu fx fy fz, the type being the atomic number;
+frames whose cells are not of LAMMPS' restricted triclinic kind are turned, positions and forces alike. npz: frame,
+energy, stress, cell, pbc, species, positions, forces; sets of frames of different sizes have the atoms of all frames
+one after the other, and offsets. parquet: frame, n_atoms, formula, status, energy, energy_per_atom, max_force, seconds,
+one row for each selected frame, completed or not, unless there is a filter or a split.")]
+pub struct ExportArgs {
+    /// Result of `framewise run`
+    pub result: PathBuf,
+
+    /// File to write; - for standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+
+    /// Frames, as indices and Python slices
+    #[arg(long, value_name = "0:1000:2,5,7", allow_hyphen_values = true)]
+    pub frames: Option<Selection>,
+
+    /// Replace the output if it exists
+    #[arg(long)]
+    pub overwrite: bool,
+
+    /// What to write [default: as the name of the output ends: .npz, .parquet, .dump or .lammpstrj, else extxyz]
+    #[arg(long, value_enum)]
+    pub format: Option<Kind>,
+
+    /// Names of the labels in extended XYZ
+    #[arg(long, value_enum, default_value_t = Style::Ase)]
+    pub style: Style,
+
+    /// Name of the energy in extended XYZ
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub energy_key: Option<String>,
+
+    /// Name of the forces in extended XYZ
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub forces_key: Option<String>,
+
+    /// Name of the stress in extended XYZ
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub stress_key: Option<String>,
+
+    /// Several files, frames dealt out by these shares
+    #[arg(long, value_name = "train=0.8,...")]
+    pub split: Option<Split>,
+
+    /// Another seed deals frames out in another way
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "split")]
+    pub seed: u64,
+
+    /// Leave out frames with a larger force on any atom (eV/Å)
+    #[arg(long, value_name = "X")]
+    pub max_force: Option<f64>,
+
+    /// Leave out frames of other energies per atom (eV/atom)
+    #[arg(long, value_name = "LO:HI", allow_hyphen_values = true)]
+    pub energy_window: Option<Window>,
+}
+
+/// What can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// Extended XYZ
+    Extxyz,
+    /// Dump of LAMMPS
+    LammpsDump,
+    /// Arrays of `NumPy`
+    Npz,
+    /// Table of scalars
+    Parquet,
+}
+
+/// What labels are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Style {
+    /// energy, forces, stress
+    Ase,
+    /// `REF_energy`, `REF_forces`, `REF_stress`
+    Mace,
+    /// `REF_energy`, `REF_forces`, `REF_stress`
+    Metatrain,
+}
+
+fn name(text: &str) -> std::result::Result<String, String> {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-.+".contains(c);
+    if text.is_empty() || !text.chars().all(is_plain) {
+        return Err("a name of letters, digits and _ is expected, like REF_energy".into());
+    }
+    Ok(text.to_owned())
+}
+
+impl ExportArgs {
+    /// All completed frames of a result as extended XYZ for ASE.
+    pub fn new(result: PathBuf, output: PathBuf) -> Self {
+        Self {
+            result,
+            output,
+            frames: None,
+            overwrite: false,
+            format: None,
+            style: Style::Ase,
+            energy_key: None,
+            forces_key: None,
+            stress_key: None,
+            split: None,
+            seed: 0,
+            max_force: None,
+            energy_window: None,
+        }
+    }
+
+    fn format(&self) -> Format {
+        match self.format {
+            None => Format::of(&self.output),
+            Some(Kind::Extxyz) => Format::Extxyz,
+            Some(Kind::LammpsDump) => Format::LammpsDump,
+            Some(Kind::Npz) => Format::Npz,
+            Some(Kind::Parquet) => Format::Parquet,
+        }
+    }
+
+    fn names(&self) -> Names {
+        let names = match self.style {
+            Style::Ase => Names::default(),
+            Style::Mace | Style::Metatrain => Names::prefixed("REF_"),
+        };
+        Names {
+            energy: self.energy_key.clone().unwrap_or(names.energy),
+            forces: self.forces_key.clone().unwrap_or(names.forces),
+            stress: self.stress_key.clone().unwrap_or(names.stress),
+        }
+    }
+
+    fn filters(&self) -> bool {
+        self.split.is_some() || self.max_force.is_some() || self.energy_window.is_some()
+    }
+}
+
+/// Runs the verb.
+pub fn execute(args: &ExportArgs) -> Result<()> {
+    let mut reader = ResultReader::open(&args.result)?;
+    reader.require_frames()?;
+    let selected = match &args.frames {
+        Some(selection) => selection
+            .resolve(reader.n_frames())
+            .map_err(|why| Error::usage(format!("--frames: {why} ({})", args.result.display())))?,
+        None => FrameSet::all(reader.n_frames()),
+    };
+    let completed = reader
+        .states()?
+        .of(Status::Completed)
+        .intersection(&selected);
+    let format = args.format();
+    let everything = format == Format::Parquet && !args.filters();
+    let frames = if everything {
+        selected.clone()
+    } else {
+        completed.clone()
+    };
+    if frames.is_empty() {
+        return Err(Error::failure(format!(
+            "{}: none of the {} selected frames is completed; `framewise status {0}` shows which are",
+            args.result.display(),
+            selected.len()
+        )));
+    }
+    let mut filter = Filter::new(args.max_force, args.energy_window);
+    if args.output == Path::new("-") {
+        return to_pipe(args, &mut reader, frames, &mut filter);
+    }
+    let paths = match &args.split {
+        Some(split) => split.paths(&args.output),
+        None => vec![args.output.clone()],
+    };
+    let mut files = Vec::new();
+    for path in paths {
+        files.push(Target::begin(args, path)?);
+    }
+    let choose = |frame| match &args.split {
+        Some(split) => split.of(frame, args.seed),
+        None => Some(0),
+    };
+    let written = each_row(args, &mut reader, frames, &mut filter, &mut |row| {
+        let Some(file) = choose(row.labelled.index).and_then(|k| files.get_mut(k)) else {
+            return Ok(());
+        };
+        file.frames += 1;
+        file.sink.write(row).map_err(|e| broken(&file.path, &e))
+    });
+    written?;
+    if files.iter().all(|file| file.frames == 0) {
+        let said = filter.said().unwrap_or_default();
+        return Err(Error::failure(format!(
+            "{}: none of {} completed frames is left ({said})",
+            args.result.display(),
+            completed.len()
+        )));
+    }
+    let mut whole = Vec::new();
+    for file in files {
+        if file.frames == 0 {
+            tracing::warn!("{}: not written, no frame falls to it", file.path.display());
+            continue;
+        }
+        file.sink.finish().map_err(|e| broken(&file.path, &e))?;
+        whole.push((file.path, file.frames, file.file));
+    }
+    let left = selected.len() - completed.len();
+    for (path, frames, file) in whole {
+        file.publish()?;
+        tracing::info!(
+            "{}: {frames} frames; {left} of {} selected frames are not completed",
+            path.display(),
+            selected.len()
+        );
+    }
+    if let Some(said) = filter.said() {
+        tracing::info!("{said}");
+    }
+    Ok(())
+}
+
+/// A file under a temporary name.
+struct Target {
+    path: PathBuf,
+    file: WholeFile,
+    sink: Box<dyn Sink>,
+    frames: u64,
+}
+
+impl Target {
+    fn begin(args: &ExportArgs, path: PathBuf) -> Result<Self> {
+        let inputs = [args.result.clone()];
+        let mut file = WholeFile::create(&path, args.overwrite, &inputs)?;
+        let begun = file.file().try_clone();
+        let begun = begun.and_then(|out| begin(args.format(), out, &args.names()));
+        Ok(Self {
+            sink: begun.map_err(|e| broken(&path, &e))?,
+            file,
+            path,
+            frames: 0,
+        })
+    }
+}
+
+fn broken(path: &Path, error: &io::Error) -> Error {
+    Error::failure(format!("{}: cannot be written: {error}", path.display()))
+}
+
+fn to_pipe(
+    args: &ExportArgs,
+    reader: &mut ResultReader,
+    frames: FrameSet,
+    filter: &mut Filter,
+) -> Result<()> {
+    let format = args.format();
+    if args.split.is_some() || !format.is_text() {
+        return Err(Error::usage(
+            "-o -: one file of text can be written to standard output; give the name of a file",
+        ));
+    }
+    let out = io::stdout().lock();
+    let mut sink: Box<dyn Sink> = match format {
+        Format::LammpsDump => Box::new(text::LammpsDump::new(out)),
+        _ => Box::new(text::Extxyz::new(out, args.names())),
+    };
+    // The reader of a pipe that has seen enough is no failure.
+    let mut closed = false;
+    let failed = |e: &io::Error| Error::failure(format!("standard output: {e}"));
+    let done = each_row(args, reader, frames, filter, &mut |row| {
+        sink.write(row).map_err(|e| {
+            closed = e.kind() == ErrorKind::BrokenPipe;
+            failed(&e)
+        })
+    });
+    if closed {
+        return Ok(());
+    }
+    done?;
+    match sink.finish() {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(failed(&e)),
+        _ => Ok(()),
+    }
+}
+
+/// Calls `each` with the frames that pass the filter.
+fn each_row(
+    args: &ExportArgs,
+    reader: &mut ResultReader,
+    mut frames: FrameSet,
+    filter: &mut Filter,
+    each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
+    let seconds = match args.format() {
+        Format::Parquet => Some(Seconds::open(&args.result)?),
+        _ => None,
+    };
+    let per_frame = reader.total_atoms() / reader.n_frames().max(1);
+    let at_once = (BLOCK_ATOMS / per_frame.max(1)).clamp(1, BLOCK_FRAMES);
+    let (mut geometry, mut results) = (FrameBlock::default(), ResultBlock::default());
+    while !frames.is_empty() {
+        let block = frames.split_front(at_once);
+        reader.read(&block, &mut geometry, &mut results)?;
+        let measured = seconds.as_ref().map(|s| s.read(&block)).transpose()?;
+        for i in 0..geometry.len() {
+            let forces = results.offsets[i]..results.offsets[i + 1];
+            let labelled = Labelled {
+                index: geometry.indices[i],
+                frame: geometry.frame(i),
+                energy: results.energy[i],
+                forces: &results.forces[forces],
+                stress: results.stress[i],
+            };
+            let row = Row {
+                labelled,
+                status: results.status[i],
+                seconds: measured.as_ref().map_or(f32::NAN, |s| s[i]),
+            };
+            if filter.keeps(&labelled) {
+                each(&row)?;
+            }
+        }
+    }
+    Ok(())
+}

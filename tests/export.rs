@@ -1,0 +1,203 @@
+//! `framewise export`: names, splits, filters and formats, with programs that are not ours as readers.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::folder::{Folder, perturbed};
+
+const LJ: &str =
+    "--calculator lennard-jones --param epsilon=0.0104 --param sigma=3.4 --param cutoff=8.5";
+
+/// `scripts/test` provides the interpreter; there is no test without it.
+fn python(folder: &Folder, action: &str, names: &[&str]) {
+    let interpreter = std::env::var_os("FRAMEWISE_PYTHON").expect(
+        "FRAMEWISE_PYTHON names a Python with ase, h5py and pyarrow; scripts/test makes one",
+    );
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/export.py");
+    let output = Command::new(interpreter)
+        .arg(script)
+        .arg(action)
+        .args(names.iter().map(|name| folder.path(name)))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{action} {names:?}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A result of some of the frames of a file of `tests/data`.
+fn result(folder: &Folder, name: &str, frames: &str) -> String {
+    folder.bring(&format!("{name}.xyz"));
+    folder.import(name);
+    let run = format!("run {name}.h5 -o {name}.r.h5 {LJ} {frames}");
+    folder.alone(&run).expect(0);
+    format!("{name}.r.h5")
+}
+
+fn frames_of(folder: &Folder, name: &str) -> BTreeSet<u64> {
+    let text = fs::read_to_string(folder.path(name)).unwrap();
+    let keys = text
+        .split_whitespace()
+        .filter_map(|w| w.strip_prefix("frame="));
+    keys.map(|n| n.parse().unwrap()).collect()
+}
+
+#[test]
+fn every_format_is_read_by_others_bit_for_bit() {
+    let folder = Folder::new();
+    for (name, frames) in [
+        ("argon", "--frames 0:12,15"),
+        ("ragged", ""),
+        ("argon_triclinic", ""),
+        ("argon_slab", ""),
+        ("argon_cluster", ""),
+    ] {
+        let result = result(&folder, name, frames);
+        for suffix in ["npz", "dump"] {
+            let file = format!("{name}.{suffix}");
+            folder
+                .alone(&format!("export {result} -o {file}"))
+                .expect(0);
+            python(&folder, suffix, &[&result, &file]);
+            // The same bytes again.
+            let again = format!("again.{suffix}");
+            folder
+                .alone(&format!("export {result} -o {again} --overwrite"))
+                .expect(0);
+            let read = |name: &str| fs::read(folder.path(name)).unwrap();
+            assert!(read(&file) == read(&again), "{file}");
+        }
+    }
+    for name in ["argon", "ragged"] {
+        let (result, file) = (format!("{name}.r.h5"), format!("{name}.parquet"));
+        folder
+            .alone(&format!("export {result} -o {file}"))
+            .expect(0);
+        python(&folder, "parquet", &[&result, &file]);
+    }
+    // Frame 2 of these is left-handed; the two before it are turned.
+    let rotated = result(&folder, "argon_rotated", "");
+    folder
+        .alone(&format!("export {rotated} -o rotated.dump"))
+        .expect(1)
+        .error("rotated.dump: cannot be written: frame 2: its cell is left-handed");
+    folder
+        .alone("run argon_rotated.h5 -o two.h5 --frames :2 -c null")
+        .expect(0);
+    folder.alone("export two.h5 -o two.dump").expect(0);
+    python(&folder, "dump", &["two.h5", "two.dump"]);
+    // Nothing is left of what could not be finished.
+    assert!(!folder.path("rotated.dump").exists());
+    assert!(folder.names().iter().all(|name| !name.contains("partial")));
+}
+
+#[test]
+fn labels_have_the_names_that_training_programs_look_for() {
+    let folder = Folder::new();
+    let result = result(&folder, "argon", "--frames 3:7");
+    for (more, file) in [
+        ("--style mace", "mace.xyz"),
+        ("--style metatrain", "metatrain.xyz"),
+        (
+            "--energy-key REF_energy --forces-key REF_forces --stress-key REF_stress",
+            "named.xyz",
+        ),
+    ] {
+        folder
+            .alone(&format!("export {result} {more} -o {file}"))
+            .expect(0);
+        python(&folder, "named", &[&result, file]);
+    }
+    folder
+        .alone(&format!("export {result} -o x.xyz --energy-key"))
+        .arg("a b")
+        .expect(2)
+        .says("a name of letters, digits and _ is expected");
+}
+
+#[test]
+fn a_split_deals_every_frame_out_once_and_for_good() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_small_cell.xyz", 300, 4));
+    folder
+        .alone("run in.h5 -o r.h5 -c null --frames 0:200")
+        .expect(0);
+    let split = "--split train=0.8,valid=0.1,test=0.1 --seed 1";
+    folder
+        .alone(&format!("export r.h5 {split} -o some.xyz"))
+        .expect(0);
+    let parts = |stem: &str| {
+        ["train", "valid", "test"].map(|p| frames_of(&folder, &format!("{stem}_{p}.xyz")))
+    };
+    let some = parts("some");
+    let all: BTreeSet<u64> = some.iter().flatten().copied().collect();
+    assert_eq!(all, (0..200).collect());
+    assert_eq!(some.iter().map(BTreeSet::len).sum::<usize>(), 200);
+    assert!(
+        some[0].len() > 130 && some[1].len() > 5 && some[2].len() > 5,
+        "{some:?}"
+    );
+    // When more frames are completed nothing goes from the test set into training.
+    folder.alone("run in.h5 -o r.h5 -c null").expect(0);
+    folder
+        .alone(&format!("export r.h5 {split} -o more.xyz"))
+        .expect(0);
+    for (before, after) in some.iter().zip(&parts("more")) {
+        let kept: BTreeSet<u64> = after.iter().copied().filter(|f| *f < 200).collect();
+        assert_eq!(*before, kept);
+    }
+    folder
+        .alone("export r.h5 --split train=0.8,valid=0.1,test=0.1 --seed 2 -o other.xyz")
+        .expect(0);
+    assert_ne!(parts("other"), parts("more"));
+    // What is there is not replaced, and then nothing is written at all.
+    fs::remove_file(folder.path("more_train.xyz")).unwrap();
+    folder
+        .alone(&format!("export r.h5 {split} -o more.xyz"))
+        .expect(2)
+        .error("more_valid.xyz: exists already");
+    assert!(!folder.path("more_train.xyz").exists());
+    folder
+        .alone("export r.h5 --split train=0.8,test=0.3 -o x.xyz")
+        .expect(2)
+        .says("more than 1");
+    folder
+        .alone("export r.h5 --split train=0.8 -o -")
+        .expect(2)
+        .error("give the name of a file");
+}
+
+#[test]
+fn filters_leave_frames_out_and_say_how_many() {
+    let folder = Folder::new();
+    let result = result(&folder, "ragged", "");
+    folder
+        .alone(&format!("export {result} -o all.xyz"))
+        .expect(0);
+    // Water clusters with O-H bonds far up a wall, then two frames of argon, which are bound.
+    let said = folder
+        .alone(&format!(
+            "export {result} -o bound.xyz --energy-window :0 --max-force 100"
+        ))
+        .expect(0);
+    let (all, bound) = (
+        frames_of(&folder, "all.xyz"),
+        frames_of(&folder, "bound.xyz"),
+    );
+    assert_eq!((all.len(), bound), (12, BTreeSet::from([10, 11])));
+    let said = said.says("left out: 10 by --energy-window, 0 by --max-force");
+    assert!(said.stderr.contains("bound.xyz: 2 frames"), "{said}");
+    folder
+        .alone(&format!(
+            "export {result} -o none.xyz --energy-window=-1e9:-1e8"
+        ))
+        .expect(1)
+        .error("none of 12 completed frames is left (left out: 12 by --energy-window)");
+    assert!(!folder.path("none.xyz").exists());
+}
