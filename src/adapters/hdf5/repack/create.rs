@@ -42,7 +42,13 @@ pub fn create(path: &Path, from: &File, items: &[Item], wishes: &Wishes) -> Resu
                 let (from, to) = (pair.0.map_err(doing())?, pair.1.map_err(doing())?);
                 attributes::copy(&from, &to).map_err(doing())?
             }
-            Item::Link(..) | Item::Whole(_) => true,
+            Item::Whole(path) => {
+                let pair = (from.dataset(path), to.dataset(path));
+                let (from, to) = (pair.0.map_err(doing())?, pair.1.map_err(doing())?);
+                attributes::renew_references(&from, &to).map_err(doing())?;
+                true
+            }
+            Item::Link(..) => true,
         };
         if !copied {
             tracing::warn!("some attributes of {item:?} are of a kind that is not copied");

@@ -141,11 +141,14 @@ impl Walk<'_> {
         );
         let row_bytes = row_bytes(dataset);
         let rows = shape.first().map_or(0, |n| *n as u64);
-        if !plain || rows * (row_bytes as u64) < SMALL {
+        let named = self.wishes.single.iter().any(|name| is_named(path, name));
+        // Checksums are of what will be read back.
+        let changes = named || (path == layout::CHECKSUM && !self.wishes.single.is_empty());
+        let small = rows * (row_bytes as u64) < SMALL;
+        if !plain || rows == 0 || (small && !changes) {
             return Item::Whole(path.to_owned());
         }
         let double = kind == TypeDescriptor::Float(::hdf5::types::FloatSize::U8);
-        let named = self.wishes.single.iter().any(|name| is_named(path, name));
         Item::Piece(Piece {
             chunk: chunk(&shape, row_bytes, self.wishes.access),
             path: path.to_owned(),
