@@ -104,7 +104,9 @@ mod tests {
                     composition: (1..=(i % 4 + 1) as u8).map(|z| (z, i + 1)).collect(),
                 })
                 .collect();
-            records.iter().for_each(|r| spool.push(r).unwrap());
+            for record in &records {
+                spool.push(record).unwrap();
+            }
             for _ in 0..2 {
                 let mut found = Vec::new();
                 spool.each(&mut |r| found.push(r.clone())).unwrap();

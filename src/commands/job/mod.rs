@@ -1,6 +1,6 @@
 //! `framewise job`: a script for SLURM, PBS or LSF that runs a command and goes on until all is completed.
 //!
-//! [`inner`] is the command it runs, [`layout`] ranks and cores of a node, [`script`] its text, from the templates beside it.
+//! `inner` is the command it runs, `layout` ranks and cores of a node, `script` its text, from the templates beside it.
 
 mod inner;
 mod layout;

@@ -228,7 +228,9 @@ mod tests {
         ) {
             let fill = |pairs: &[[f64; 2]]| {
                 let mut found = Density::new(32, square);
-                pairs.iter().for_each(|pair| found.add(*pair));
+                for pair in pairs {
+                    found.add(*pair);
+                }
                 found
             };
             let found = fill(&pairs);

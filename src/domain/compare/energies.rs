@@ -172,7 +172,9 @@ mod tests {
             })
             .collect();
         let mut energies = Energies::default();
-        records.iter().for_each(|r| energies.add(r));
+        for record in &records {
+            energies.add(record);
+        }
         let all = |each: &mut dyn FnMut(&Record)| -> Result<(), ()> {
             records.iter().for_each(each);
             Ok(())
@@ -181,7 +183,9 @@ mod tests {
         assert!((offsets.per_element[0].1 + 13.5).abs() < 1e-12);
         assert!((offsets.per_element[1].1 + 2000.125).abs() < 1e-12);
         let mut shifted = Shifted::new(&energies, offsets, 2);
-        records.iter().for_each(|r| shifted.add(r));
+        for record in &records {
+            shifted.add(record);
+        }
         let left = shifted.fitted.figures().unwrap();
         assert!(left.max < 1e-12, "{left:?}");
         assert!(shifted.mean_removed.figures().unwrap().rmse > 100.0);

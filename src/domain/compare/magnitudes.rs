@@ -82,7 +82,9 @@ mod tests {
             q in 0.0..1.0_f64,
         ) {
             let mut found = Magnitudes::default();
-            sizes.iter().for_each(|x| found.add(*x));
+            for x in &sizes {
+                found.add(*x);
+            }
             sizes.sort_by(f64::total_cmp);
             let rank = ((q * sizes.len() as f64).ceil() as usize).max(1);
             let exact = sizes[rank - 1];

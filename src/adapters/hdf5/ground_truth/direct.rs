@@ -3,7 +3,7 @@
 //! HDF5 never touches the file. It makes the new datasets in a *shadow*: the file without the data of its large contiguous
 //! datasets, which stay holes. New data then go to the places in the file that HDF5 has found for them, where nothing
 //! points yet; all other changes, of metadata and of data that were there, become a journal of bytes (see
-//! [`redo`](crate::adapters::redo)), which is synced before the first of them is made.
+//! [`redo`]), which is synced before the first of them is made.
 //!
 //! What a kill leaves behind at each line: before the journal is complete, the file as it was (and longer, with bytes that
 //! nothing points to); after that, a file that the next merge completes from the journal before it does anything else.

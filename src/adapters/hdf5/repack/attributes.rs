@@ -82,8 +82,8 @@ fn write_texts(
 }
 
 /// The same reference in the other file; one to nothing stays one.
-fn moved(from: &File, to: &File, reference: &ObjectReference1) -> ::hdf5::Result<ObjectReference1> {
-    let name = match from.dereference(reference) {
+fn moved(from: &File, to: &File, reference: ObjectReference1) -> ::hdf5::Result<ObjectReference1> {
+    let name = match from.dereference(&reference) {
         Ok(ReferencedObject::Dataset(found)) => found.name(),
         Ok(ReferencedObject::Group(found)) => found.name(),
         _ => "/".into(),
@@ -94,7 +94,7 @@ fn moved(from: &File, to: &File, reference: &ObjectReference1) -> ::hdf5::Result
 fn references(of: &Location, from: &Attribute, to: &Location, name: &str) -> ::hdf5::Result<()> {
     let (here, there) = (of.file()?, to.file()?);
     let values = from.read_raw::<ObjectReference1>()?;
-    let values = values.iter().map(|value| moved(&here, &there, value));
+    let values = values.iter().map(|value| moved(&here, &there, *value));
     write(from, to, name, &values.collect::<::hdf5::Result<Vec<_>>>()?)
 }
 
@@ -108,7 +108,7 @@ fn lists_of_references(
     let values = from.read_raw::<VarLenArray<ObjectReference1>>()?;
     let mut lists = Vec::with_capacity(values.len());
     for list in &values {
-        let list = list.iter().map(|value| moved(&here, &there, value));
+        let list = list.iter().map(|value| moved(&here, &there, *value));
         let list = list.collect::<::hdf5::Result<Vec<_>>>()?;
         lists.push(VarLenArray::from_slice(&list));
     }
