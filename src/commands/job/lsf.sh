@@ -1,10 +1,6 @@
-#!/bin/bash
-# A job of framewise {{ version }}, written by
-#   {{ typed }}
-# Submit it with: bsub < FILE
-# Whatever ends it, the result keeps all that is committed, and the same script goes on from there, on any number of nodes.
+{% set submit = "bsub < FILE" %}
+{% include "head" %}
 {% if array %}
-# So many jobs, each on its own nodes, fill one result together (--share).
 #BSUB -J "{{ name }}[1-{{ array }}]"
 #BSUB -o {{ name }}-%J_%I.log
 {% else %}

@@ -1,12 +1,7 @@
-#!/bin/bash
-# A job of framewise {{ version }}, written by
-#   {{ typed }}
-# Submit it with: sbatch FILE
-# Whatever ends it, the result keeps all that is committed, and the same script goes on from there, on any number of nodes
-# (sbatch --nodes=N FILE).
+{% set submit = "sbatch [--nodes=N] FILE" %}
+{% include "head" %}
 #SBATCH --job-name={{ name }}
 {% if array %}
-# So many jobs, each on its own nodes, fill one result together (--share).
 #SBATCH --array=1-{{ array }}
 #SBATCH --output={{ name }}-%A_%a.log
 {% else %}
