@@ -16,6 +16,9 @@
 {% if walltime %}
 #BSUB -W {{ walltime }}
 {% endif %}
+# framewise asks LSF for the end of the job and stops in time; should LSF not answer, this signal comes so many minutes before it.
+#BSUB -wa USR1
+#BSUB -wt {{ (warning + 59) // 60 }}
 {% if memory %}
 #BSUB -M {{ memory }}
 {% endif %}
