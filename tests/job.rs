@@ -53,7 +53,7 @@ fn scripts_are_clean() {
                         "--scheduler {scheduler} --again {again} {array} {more} --nodes 3 --cores-per-node 32"
                     );
                     let command =
-                        "run 'my data/in.h5' -o 'my data/it'\\''s.h5' -c null --frames :100:-1";
+                        "run 'my data/in.h5' -o 'my data/it'\\''s.h5' -c null --frames -100:-1";
                     let line = format!("framewise job {options} -o job.sh --overwrite {command}");
                     if again == "chain" && scheduler != "slurm" {
                         shell(&folder, &line).expect(2).error("--again chain");
