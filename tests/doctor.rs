@@ -6,6 +6,7 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -81,6 +82,24 @@ fn alone_it_tells_of_this_machine() {
     // The same for people.
     let told = folder.alone("doctor").expect(0);
     assert!(told.stdout.contains("usable by this process"), "{told}");
+}
+
+/// Nodes look for a file of rank 0's; a doctor that is killed leaves it behind.
+#[test]
+fn what_a_killed_one_has_left_goes_with_the_next() {
+    let folder = Folder::new();
+    for (name, minutes) in [
+        (".framewise-doctor-killed", 60),
+        (".framewise-doctor-at-work", 1),
+        (".framewise-else", 60),
+    ] {
+        let file = std::fs::File::create(folder.path(name)).unwrap();
+        let made = SystemTime::now() - Duration::from_mins(minutes);
+        file.set_modified(made).unwrap();
+    }
+    two_nodes(&folder, "true", ".");
+    let left = [".framewise-doctor-at-work", ".framewise-else"];
+    assert_eq!(folder.names(), left);
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn scripts_are_clean() {
                         "--scheduler {scheduler} --again {again} {array} {more} --nodes 3 --cores-per-node 32"
                     );
                     let command =
-                        "run 'my data/in.h5' -o 'my data/it'\\''s.h5' -c null --frames :100:-1";
+                        "run 'my data/in.h5' -o 'my data/it'\\''s.h5' -c null --frames -100:-1";
                     let line = format!("framewise job {options} -o job.sh --overwrite {command}");
                     if again == "chain" && scheduler != "slurm" {
                         shell(&folder, &line).expect(2).error("--again chain");
@@ -110,6 +110,8 @@ fn scripts_say_what_was_asked_for() {
         "#BSUB -n 8\n",
         "span[ptile=4] affinity[core(2)]",
         "#BSUB -W 1:30\n",
+        "#BSUB -wa USR1\n",
+        "#BSUB -wt 1\n",
         "#BSUB -Q \"75\"",
         "    -t 1",
     ] {
@@ -144,7 +146,22 @@ fn mistakes_are_found_before_the_queue() {
         ("job --walltime auto run in.h5 -o r.h5 -c null", "HH:MM:SS"),
         ("job --walltime soon run in.h5 -o r.h5 -c null", "soon"),
         ("job --name a;b run in.h5 -o r.h5 -c null", "one plain word"),
+        (
+            "job --name a/b run in.h5 -o r.h5 -c null",
+            "without / and %",
+        ),
+        ("job --launcher= run in.h5 -o r.h5 -c null", "--launcher"),
         ("job --array 0 run in.h5 -o r.h5 -c null", "--array"),
+        // Each attempt would begin anew.
+        ("job run in.h5 -o r.h5 -c null --overwrite", "--again none"),
+        (
+            "job --array 2 run in.h5 -o r.h5 -c null --retry failed",
+            "--share and --retry exclude",
+        ),
+        (
+            "job run in.h5 -o r.h5 -c null --checkpoint-interval soon",
+            "--checkpoint-interval",
+        ),
     ] {
         folder.alone(line).expect(2).error(said);
     }

@@ -24,7 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The job of this process, and how often it was started again.
 pub fn this_job() -> (Option<Batch>, String, u64) {
-    let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    told(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
+}
+
+fn told(variable: impl Fn(&str) -> Option<String>) -> (Option<Batch>, String, u64) {
     let job = [
         ("SLURM_JOB_ID", Batch::Slurm),
         ("PBS_JOBID", Batch::Pbs),
@@ -40,6 +43,12 @@ pub fn this_job() -> (Option<Batch>, String, u64) {
             Some(index) => (Some(Batch::Lsf), format!("{id}[{index}]"), 0),
             None => (Some(Batch::Lsf), id, 0),
         },
+        // The last task of an array of SLURM has the array's number as its own: asked for by it, all tasks answer.
+        Some((Batch::Slurm, id)) => {
+            let task = variable("SLURM_ARRAY_JOB_ID").zip(variable("SLURM_ARRAY_TASK_ID"));
+            let id = task.map_or(id, |(array, task)| format!("{array}_{task}"));
+            (Some(Batch::Slurm), id, restarts.unwrap_or(0))
+        }
         Some((batch, id)) => (Some(batch), id, restarts.unwrap_or(0)),
     }
 }
@@ -147,6 +156,34 @@ fn ask(command: &str, arguments: &[&str]) -> Option<(bool, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_of_an_array_is_asked_for_by_its_own_name() {
+        let job = |line: &str| {
+            let value = |name: &str| {
+                let mut words = line.split(' ');
+                words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+            };
+            told(|name| value(name).map(str::to_owned))
+        };
+        assert_eq!(job(""), (None, String::new(), 0));
+        assert_eq!(
+            job("SLURM_JOB_ID=7 SLURM_RESTART_COUNT=2"),
+            (Some(Batch::Slurm), "7".into(), 2)
+        );
+        assert_eq!(
+            job("SLURM_JOB_ID=7 SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=3"),
+            (Some(Batch::Slurm), "7_3".into(), 0)
+        );
+        assert_eq!(
+            job("LSB_JOBID=7 LSB_JOBINDEX=3"),
+            (Some(Batch::Lsf), "7[3]".into(), 0)
+        );
+        assert_eq!(
+            job("LSB_JOBID=7 LSB_JOBINDEX=0"),
+            (Some(Batch::Lsf), "7".into(), 0)
+        );
+    }
 
     #[test]
     fn only_a_clear_answer_is_an_end() {

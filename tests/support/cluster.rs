@@ -10,8 +10,9 @@ use super::launch::{Finished, Launch, send_if_there};
 
 /// Longest time for the cluster to start, or to stop.
 const CLUSTER_LIMIT: &str = "60";
-/// Longest time for a job, in the queue and running.
-const JOB_LIMIT: Duration = Duration::from_secs(150);
+/// Longest time for a job, in the queue and running: that of one which its limit of a minute ends several times, since others
+/// compute on the same cores.
+const JOB_LIMIT: Duration = Duration::from_mins(4);
 
 /// The cluster; goes away with its test, and with it all its jobs.
 pub struct Cluster {

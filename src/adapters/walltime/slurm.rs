@@ -1,17 +1,19 @@
 //! SLURM: `SLURM_JOB_END_TIME`, which is unset before SLURM 23, else `squeue`, else `scontrol`.
 
+use crate::adapters::batch::{self, Batch};
 use crate::adapters::environment;
 
 use super::{output_of, seconds, variable};
 
 /// Seconds left; `now` in Unix time.
 pub(super) fn left(now: u64) -> Option<u64> {
-    let job = variable("SLURM_JOB_ID");
     let told = variable("SLURM_JOB_END_TIME").and_then(|text| text.trim().parse::<u64>().ok());
     if let Some(end) = told {
         return Some(end.saturating_sub(now));
     }
-    let job = job?;
+    let (Some(Batch::Slurm), job, _) = batch::this_job() else {
+        return None;
+    };
     // Unix time needs no time zone: SLURM_TIME_FORMAT is a strftime format.
     let told = output_of(
         environment::command("squeue")

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::NamedTempFile;
 
@@ -13,6 +13,10 @@ use crate::engine::ports::Ranks;
 /// How long a node may take to see it: clients of NFS keep what they know of a folder for up to a minute, but look again
 /// for a name that they have never seen.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How its name begins.
+const PREFIX: &str = ".framewise-doctor-";
+/// One so much older than another was left behind by a `doctor` that was killed.
+const LEFT_BEHIND: Duration = Duration::from_mins(10);
 
 /// The file as one rank knows it.
 pub(super) struct Probe {
@@ -58,11 +62,24 @@ impl Probe {
 }
 
 fn write(folder: &Path, content: &str) -> std::io::Result<NamedTempFile> {
-    let builder = tempfile::Builder::new()
-        .prefix(".framewise-doctor-")
-        .tempfile_in(folder);
+    let builder = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder);
     let mut file = builder?;
     file.write_all(content.as_bytes())?;
     file.as_file().sync_all()?;
+    remove_what_was_left(folder, file.as_file().metadata()?.modified()?);
     Ok(file)
+}
+
+/// As far as they may be removed; `now` by the clock of the file system.
+fn remove_what_was_left(folder: &Path, now: SystemTime) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        let made = entry.metadata().and_then(|data| data.modified()).ok();
+        let age = made.and_then(|made| now.duration_since(made).ok());
+        if age.is_some_and(|age| age > LEFT_BEHIND) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }

@@ -6,6 +6,7 @@ use clap::Parser;
 
 use crate::adapters::calculators;
 use crate::commands::cli::{Cli, Verb};
+use crate::commands::run::args::RunArgs;
 use crate::commands::run::job_args::JobVerb;
 use crate::domain::error::{Error, Result};
 
@@ -15,10 +16,8 @@ pub struct Inner {
     pub words: Vec<String>,
     /// Where the result will be.
     pub result: PathBuf,
-    /// Several jobs fill it at once.
-    pub share: bool,
-    /// It says how many workers a rank has.
-    pub threads: bool,
+    /// What it says of the things that all jobs have, for a calculator that starts nothing.
+    common: RunArgs,
 }
 
 impl Inner {
@@ -26,7 +25,12 @@ impl Inner {
     pub fn of(words: &[String]) -> Result<Self> {
         let line = std::iter::once("framewise").chain(words.iter().map(String::as_str));
         let cli = Cli::try_parse_from(line).map_err(|e| Error::usage(first_line(&e)))?;
-        let (result, job) = match &cli.verb {
+        if words.iter().any(|word| word.contains('\n')) {
+            let why =
+                "in the command of the job: a script has no place for a word of several lines";
+            return Err(Error::usage(why));
+        }
+        let common = match &cli.verb {
             Verb::Run(args) => {
                 let args = args.with_job_file()?;
                 let files = args.manifest.iter().chain(&args.input);
@@ -36,12 +40,17 @@ impl Inner {
                 }
                 let name = args.calculator.as_deref();
                 calculators::choose(name.ok_or_else(|| missing("--calculator NAME"))?)?;
-                (args.output.clone(), args.job().clone())
+                args
             }
             Verb::Map(args) => {
                 let args = args.with_job_file()?;
                 named(args.input.as_deref(), "INPUT")?;
-                (args.output.clone(), args.job().clone())
+                RunArgs {
+                    job: args.job().clone(),
+                    input: args.input,
+                    output: args.output,
+                    ..RunArgs::default()
+                }
             }
             _ => {
                 return Err(Error::usage(
@@ -52,16 +61,45 @@ impl Inner {
         };
         Ok(Self {
             words: words.to_vec(),
-            result: result.ok_or_else(|| missing("-o RESULT"))?,
-            share: job.share,
-            threads: job.threads.is_some(),
+            result: common.output.clone().ok_or_else(|| missing("-o RESULT"))?,
+            common: RunArgs {
+                calculator: Some("null".into()),
+                param: Vec::new(),
+                isolate: false,
+                ..common
+            },
         })
     }
 
-    /// Adds an option.
-    pub fn push(&mut self, words: &[&str]) {
+    /// Several jobs fill the result at once.
+    pub fn share(&mut self) {
+        if !self.common.job.share {
+            self.common.job.share = true;
+            self.push(&["--share"]);
+        }
+    }
+
+    /// So many workers a rank, unless it says another number.
+    pub fn threads(&mut self, workers: usize) {
+        if self.common.job.threads.is_none() {
+            self.push(&["--threads", &workers.to_string()]);
+        }
+    }
+
+    fn push(&mut self, words: &[&str]) {
         self.words
             .extend(words.iter().map(|word| (*word).to_owned()));
+    }
+
+    /// Finds what a run would refuse at its start, and what makes no sense in a command that is run several times, if it is.
+    pub fn check(&self, again: bool) -> Result<()> {
+        if again && self.common.job.overwrite {
+            return Err(Error::usage(
+                "in the command of the job: --overwrite would throw away at each attempt what the one before has \
+                 computed; remove the result before the first one instead, or say --again none before run",
+            ));
+        }
+        self.common.clone().config().map(drop)
     }
 
     /// Words to a line as a reader would break it: each option with its value on a line of its own.
@@ -122,8 +160,14 @@ mod tests {
             "--share",
         ];
         assert_eq!(inner.lines(), lines);
-        assert!(inner.share && !inner.threads);
+        assert!(inner.common.job.share && inner.common.job.threads.is_none());
         assert_eq!(inner.result, Path::new("r.h5"));
+    }
+
+    #[test]
+    fn one_attempt_may_overwrite() {
+        let inner = inner("run md.h5 -o r.h5 -c null --overwrite").unwrap();
+        assert!(inner.check(false).is_ok());
     }
 
     #[test]
@@ -135,8 +179,20 @@ mod tests {
             ("run -o r.h5 -c null", "INPUT"),
             ("run md.h5 -o r.h5 -c lenard-jones", "lennard-jones"),
             ("run md.h5 -o r.h5 -c null --treads 3", "--treads"),
+            ("run md.h5 -o 'r\n.h5' -c null", "several lines"),
+            ("run md.h5 -o r.h5 -c null --overwrite", "--overwrite"),
+            (
+                "run md.h5 -o r.h5 -c null --share --retry failed",
+                "--retry",
+            ),
+            ("run md.h5 -o r.h5 -c null --frames 1:2:3:4", "1:2:3:4"),
+            (
+                "map a.h5 --dataset d --kernel statistics -o r.h5 --checkpoint-interval soon",
+                "soon",
+            ),
         ] {
-            let error = inner(line).err().unwrap_or_else(|| panic!("{line}"));
+            let error = inner(line).and_then(|inner| inner.check(true)).err();
+            let error = error.unwrap_or_else(|| panic!("{line}"));
             assert!(error.message.contains(said), "{line}: {error}");
         }
     }

@@ -1,10 +1,6 @@
-#!/bin/bash
-# A job of framewise {{ version }}, written by
-#   {{ typed }}
-# Submit it with: bsub < FILE
-# Whatever ends it, the result keeps all that is committed, and the same script goes on from there, on any number of nodes.
+{% set submit = "bsub < FILE" %}
+{% include "head" %}
 {% if array %}
-# So many jobs, each on its own nodes, fill one result together (--share).
 #BSUB -J "{{ name }}[1-{{ array }}]"
 #BSUB -o {{ name }}-%J_%I.log
 {% else %}
@@ -20,6 +16,9 @@
 {% if walltime %}
 #BSUB -W {{ walltime }}
 {% endif %}
+# framewise asks LSF for the end of the job and stops in time; should LSF not answer, this signal comes so many minutes before it.
+#BSUB -wa USR1
+#BSUB -wt {{ (warning + 59) // 60 }}
 {% if memory %}
 #BSUB -M {{ memory }}
 {% endif %}

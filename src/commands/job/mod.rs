@@ -86,7 +86,7 @@ pub struct JobScriptArgs {
     #[arg(long, value_name = "TIME", help_heading = "Time")]
     walltime: Option<String>,
 
-    /// A signal so long before the limit, should the scheduler not tell framewise of it
+    /// A signal so long before the limit, should the scheduler not tell framewise of it; not of PBS, which has none
     #[arg(
         long,
         value_name = "TIME",
@@ -178,6 +178,17 @@ pub fn execute(args: &JobScriptArgs) -> Result<()> {
 }
 
 fn script(args: &JobScriptArgs, scheduler: Scheduler) -> Result<Script> {
+    // Part of a file's name, too, in which % means something to SLURM and LSF.
+    if args.name.starts_with('-') || args.name.contains(['/', '%']) {
+        let text = format!("--name {:?}: without / and %, and no - in front", args.name);
+        return Err(Error::usage(text));
+    }
+    if let Some(launcher) = &args.launcher
+        && (launcher.trim().is_empty() || launcher.contains('\n'))
+    {
+        let text = format!("--launcher {launcher:?}: a command on one line");
+        return Err(Error::usage(text));
+    }
     for (flag, text) in [
         ("--name", Some(&args.name)),
         ("--partition", args.partition.as_ref()),
@@ -202,13 +213,12 @@ fn script(args: &JobScriptArgs, scheduler: Scheduler) -> Result<Script> {
     }
     let mut inner = Inner::of(&args.command)?;
     let layout = Layout::of(wish(args, scheduler))?;
-    if args.array.is_some() && !inner.share {
-        inner.push(&["--share"]);
+    if args.array.is_some() {
+        inner.share();
     }
     // Said, not found out: where nothing binds ranks to their cores, each would take those of its neighbours too.
-    if !inner.threads {
-        inner.push(&["--threads", &layout.workers.to_string()]);
-    }
+    inner.threads(layout.workers);
+    inner.check(args.again != Again::None)?;
     let result = inner.result.to_string_lossy().into_owned();
     let mut command = inner.lines();
     command[0] = format!("{} {}", program(), command[0]);

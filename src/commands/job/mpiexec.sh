@@ -1,12 +1,11 @@
 # The warning comes to this script; the launcher hands it on to the ranks.
-{% if open_mpi %}
-trap 'kill -USR1 "$launched" 2>/dev/null' USR1
-{% else %}
 warned=
-trap 'warned=yes; kill -USR1 "$launched" 2>/dev/null' USR1
-{% endif %}
+launched=
+trap 'warned=yes; [ -z "$launched" ] || kill -USR1 "$launched" 2>/dev/null' USR1
 {% include "command" %} &
 launched=$!
+# It may have come before the launcher was known.
+[ -z "$warned" ] || kill -USR1 "$launched" 2>/dev/null
 wait "$launched"
 code=$?
 # A signal ends the waiting, not the launcher.

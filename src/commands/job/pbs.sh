@@ -1,8 +1,5 @@
-#!/bin/bash
-# A job of framewise {{ version }}, written by
-#   {{ typed }}
-# Submit it with: qsub FILE
-# Whatever ends it, the result keeps all that is committed, and the same script goes on from there, on any number of nodes.
+{% set submit = "qsub FILE" %}
+{% include "head" %}
 #PBS -N {{ name }}
 #PBS -j oe
 # Nodes; cores, ranks and threads of each.
@@ -12,7 +9,6 @@
 #PBS -l walltime={{ walltime }}
 {% endif %}
 {% if array %}
-# So many jobs, each on its own nodes, fill one result together (--share).
 #PBS -J 1-{{ array }}
 {% endif %}
 {% if partition %}

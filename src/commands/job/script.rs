@@ -104,6 +104,7 @@ impl Script {
             ("slurm", include_str!("slurm.sh")),
             ("pbs", include_str!("pbs.sh")),
             ("lsf", include_str!("lsf.sh")),
+            ("head", include_str!("head.sh")),
             ("environment", include_str!("environment.sh")),
             ("command", include_str!("command.sh")),
             ("mpiexec", include_str!("mpiexec.sh")),
@@ -148,7 +149,80 @@ pub fn clock(time: Duration, scheduler: Scheduler) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::Instant;
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use crate::adapters::environment;
+
     use super::*;
+
+    /// A script under `mpiexec` that nothing starts again.
+    fn plain(open_mpi: bool, launcher: &str) -> String {
+        let script = Script {
+            version: "0",
+            typed: "framewise job".into(),
+            name: "framewise".into(),
+            nodes: 1,
+            ranks: 1,
+            cores: 1,
+            gpus: None,
+            engine_threads: 1,
+            walltime: None,
+            warning: 60,
+            memory: None,
+            partition: None,
+            account: None,
+            directives: Vec::new(),
+            setup: Vec::new(),
+            again: Again::None,
+            limit: 50,
+            array: None,
+            launcher: launcher.into(),
+            mpiexec: true,
+            open_mpi,
+            mpi_io: None,
+            stripes: 0,
+            result: "r.h5".into(),
+            command: vec!["framewise run in.h5".into(), "-o r.h5".into()],
+        };
+        script.text(Scheduler::Lsf).unwrap()
+    }
+
+    /// The exit code of a script, which gets a signal once its launcher has begun, if it is to be warned.
+    fn ends(script: &str, folder: &Path, warned: bool) -> Option<i32> {
+        std::fs::write(folder.join("job.sh"), script).unwrap();
+        let mut bash = environment::command("bash");
+        let mut bash = bash.arg("job.sh").current_dir(folder).spawn().unwrap();
+        if warned {
+            let begun = Instant::now();
+            while !folder.join("begun").exists() {
+                assert!(begun.elapsed().as_secs() < 60);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            std::fs::remove_file(folder.join("begun")).unwrap();
+            kill_process(Pid::from_child(&bash), Signal::USR1).unwrap();
+        }
+        bash.wait().unwrap().code()
+    }
+
+    /// Hydra 4.0.2 ends with 0 after USR1, while its ranks have stopped with 75.
+    #[test]
+    fn a_launcher_that_ends_with_0_after_a_warning_means_75_with_mpich() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let hydra = "trap 'exit 0' USR1\n: >begun\n\
+                     for n in $(seq 600); do sleep 0.1; done\nexit 1\n";
+        std::fs::write(folder.join("hydra"), hydra).unwrap();
+        assert_eq!(ends(&plain(false, "bash hydra"), folder, true), Some(75));
+        assert_eq!(ends(&plain(true, "bash hydra"), folder, true), Some(0));
+        // Any other code is the ranks' own, and so is 0 without a warning.
+        let own = hydra.replace("exit 0", "exit 3");
+        std::fs::write(folder.join("hydra"), own).unwrap();
+        assert_eq!(ends(&plain(false, "bash hydra"), folder, true), Some(3));
+        assert_eq!(ends(&plain(false, "true"), folder, false), Some(0));
+    }
 
     #[test]
     fn times_are_written_as_schedulers_read_them() {

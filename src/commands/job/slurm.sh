@@ -1,12 +1,7 @@
-#!/bin/bash
-# A job of framewise {{ version }}, written by
-#   {{ typed }}
-# Submit it with: sbatch FILE
-# Whatever ends it, the result keeps all that is committed, and the same script goes on from there, on any number of nodes
-# (sbatch --nodes=N FILE).
+{% set submit = "sbatch [--nodes=N] FILE" %}
+{% include "head" %}
 #SBATCH --job-name={{ name }}
 {% if array %}
-# So many jobs, each on its own nodes, fill one result together (--share).
 #SBATCH --array=1-{{ array }}
 #SBATCH --output={{ name }}-%A_%a.log
 {% else %}
@@ -55,7 +50,13 @@ attempt=${FRAMEWISE_ATTEMPT:-1}
 {% else %}
 attempt=$((${SLURM_RESTART_COUNT:-0} + 1))
 {% endif %}
-say "attempt $attempt of {{ limit }}, job $SLURM_JOB_ID on $SLURM_JOB_NODELIST"
+{% if array %}
+# Not SLURM_JOB_ID: the last task of an array has that of the whole array.
+job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+{% else %}
+job=$SLURM_JOB_ID
+{% endif %}
+say "attempt $attempt of {{ limit }}, job $job on $SLURM_JOB_NODELIST"
 {% if again == "chain" %}
 
 # The job before this one was cancelled: so are those after it.
@@ -67,12 +68,12 @@ fi
 # The next one waits from now on, for whatever may end this one; SLURM drops it when all is completed.
 next=
 if [ "$attempt" -lt {{ limit }} ]; then
-    next=$(sbatch --parsable --dependency="afternotok:$SLURM_JOB_ID" --kill-on-invalid-dep=yes \
+    next=$(sbatch --parsable --dependency="afternotok:$job" --kill-on-invalid-dep=yes \
         --nodes="$SLURM_JOB_NUM_NODES" \
 {% if array %}
         --array="$SLURM_ARRAY_TASK_ID" \
 {% endif %}
-        --export="ALL,FRAMEWISE_ATTEMPT=$((attempt + 1)),FRAMEWISE_PREVIOUS=$SLURM_JOB_ID" "$0") ||
+        --export="ALL,FRAMEWISE_ATTEMPT=$((attempt + 1)),FRAMEWISE_PREVIOUS=$job" "$0") ||
         say "the next job could not be submitted; submit this script again when this job is over"
 fi
 {% endif %}
@@ -90,14 +91,19 @@ code=$?
 case $code in
     0 | 1 | 2 | 3) ;;
     *)
-        # Where SLURM itself ends the job (cancelled, preempted, out of time), it knows what comes next.
-        if [ "$(squeue --noheader --job="$SLURM_JOB_ID" --format=%T)" != RUNNING ]; then
-            say "SLURM is ending this job"
+        # Where SLURM itself ends the job (cancelled, preempted, out of time), it knows what comes next. Its controller may be busy.
+        tries=1
+        until state=$(squeue --noheader --job="$job" --format=%T) || [ "$tries" -ge 5 ]; do
+            tries=$((tries + 1))
+            sleep 5
+        done
+        if [ "$state" != RUNNING ]; then
+            say "SLURM is ending this job (${state:-no answer})"
         elif [ "$attempt" -ge {{ limit }} ]; then
             say "not tried again after {{ limit }} attempts; submit the script again to go on"
         else
             say "back into the queue"
-            scontrol requeue "$SLURM_JOB_ID"
+            scontrol requeue "$job"
         fi
         ;;
 esac
