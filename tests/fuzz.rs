@@ -222,7 +222,7 @@ fn arguments() -> impl Strategy<Value = RunArgs> {
         any::<bool>(),
     );
     (calculator, texts, more, numbers).prop_map(|(calculator, texts, more, numbers)| RunArgs {
-        input: Some("in.h5".into()),
+        input: vec!["in.h5".into()],
         output: Some("r.h5".into()),
         calculator: Some(calculator),
         level_of_theory: texts.0,

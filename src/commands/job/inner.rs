@@ -47,7 +47,7 @@ impl Inner {
                 named(args.input.as_deref(), "INPUT")?;
                 RunArgs {
                     job: args.job().clone(),
-                    input: args.input,
+                    input: args.input.into_iter().collect(),
                     output: args.output,
                     ..RunArgs::default()
                 }
@@ -99,7 +99,10 @@ impl Inner {
                  computed; remove the result before the first one instead, or say --again none before run",
             ));
         }
-        self.common.clone().config().map(drop)
+        match self.common.several()? {
+            None => self.common.clone().config().map(drop),
+            Some(several) => several.check(),
+        }
     }
 
     /// Words to a line as a reader would break it: each option with its value on a line of its own.

@@ -86,12 +86,18 @@ impl Several {
         }))
     }
 
+    /// Finds what is wrong with the command.
+    pub fn check(&self) -> Result<()> {
+        let Assignment { input, result } = &self.assignments[0];
+        RunConfig::new(job_args(&self.args, input, result)).map(drop)
+    }
+
     /// Runs the jobs. Collective.
     pub fn run(self, start: &mut Start<'_>, ranks: &mut MpiRanks) -> Result<Outcome> {
+        let checked = self.check();
         let Self { args, assignments } = self;
         // What is wrong with the command is wrong with every input.
-        let first = self::job_args(&args, &assignments[0].input, &assignments[0].result);
-        together(ranks, RunConfig::new(first).map(drop))?;
+        together(ranks, checked)?;
         let sized = on_first_rank(ranks, || {
             if let Some(output) = &args.output {
                 fs::create_dir_all(output).map_err(|e| {
