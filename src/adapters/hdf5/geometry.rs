@@ -10,10 +10,10 @@ use crate::engine::ports::Source;
 use crate::planning::frame_set::FrameSet;
 
 use super::create::{atoms_shape, folder_of, group, zeroed};
-use super::input::Input;
+use super::input::{Axis, Input};
 use super::layout::{self, unit};
 use super::pace::Pace;
-use super::{amber, failed, ffi, write_text};
+use super::{amber, failed, ffi, text_attribute, write_text};
 
 /// Whether the input's positions are copied into the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,18 +37,40 @@ pub(super) fn write_time_axis(file: &File, input: &Input, pace: &mut Pace<'_>) -
     let position = group(file, layout::POSITION).map_err(doing())?;
     let step = zeroed::<i64>(&position, "step", &[frames as usize]).map_err(doing())?;
     let time = zeroed::<f64>(&position, "time", &[frames as usize]).map_err(doing())?;
-    write_text(&time, "unit", unit::TIME).map_err(doing())?;
     let (steps, times) = (input.axis("step"), input.axis("time"));
+    let unit = match &times {
+        Some(Axis::Values(times)) => text_attribute(times, "unit"),
+        Some(Axis::Even(.., unit)) => unit.clone(),
+        None => None,
+    };
+    let unit = unit.unwrap_or_else(|| unit::TIME.to_owned());
+    write_text(&time, "unit", &unit).map_err(doing())?;
     let mut start = 0;
     while start < frames {
         let rows = start..(start + (1 << 16)).min(frames);
         let mut numbers: Vec<i64> = rows.clone().map(|i| i as i64).collect();
         let mut reals: Vec<f64> = rows.clone().map(|i| i as f64).collect();
-        if let Some(steps) = &steps {
-            ffi::read_rows(steps, std::slice::from_ref(&rows), &mut numbers)?;
+        match &steps {
+            Some(Axis::Values(steps)) => {
+                ffi::read_rows(steps, std::slice::from_ref(&rows), &mut numbers)?;
+            }
+            Some(Axis::Even(first, increment, _)) => {
+                for step in &mut numbers {
+                    *step = *first as i64 + *step * *increment as i64;
+                }
+            }
+            None => {}
         }
-        if let Some(times) = &times {
-            ffi::read_rows(times, std::slice::from_ref(&rows), &mut reals)?;
+        match &times {
+            Some(Axis::Values(times)) => {
+                ffi::read_rows(times, std::slice::from_ref(&rows), &mut reals)?;
+            }
+            Some(Axis::Even(first, increment, _)) => {
+                for time in &mut reals {
+                    *time = first + *time * increment;
+                }
+            }
+            None => {}
         }
         ffi::write_rows(
             &step,

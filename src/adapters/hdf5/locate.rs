@@ -62,7 +62,7 @@ pub fn locate(path: &Path, file: &File, key: Option<&str>) -> Result<(Group, Con
                 super::layout::POSITION
             ))),
             _ => Err(Error::failure(format!(
-                "{shown}: holds several sets of frames; choose one with --key, or several with --keys 'PATTERN' ('**': all): {}",
+                "{shown}: holds several sets of frames; choose one with --key: {}; or several with --keys 'PATTERN' ('**': all)",
                 names(&candidates)
             ))),
         }

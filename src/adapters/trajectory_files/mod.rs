@@ -30,7 +30,8 @@ impl Hints {
     }
 }
 
-fn parse_species(text: &str) -> Result<Vec<u8>> {
+/// Reads `Ar,Ar,Kr:3`.
+pub fn parse_species(text: &str) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     for item in text.split(',') {
         let wrong = || {
@@ -91,6 +92,12 @@ fn format_of(path: &Path) -> Result<Format> {
         return Err(Error::failure(format!(
             "{}: is compressed; decompress it first (gunzip, bunzip2, unxz)",
             path.display()
+        )));
+    }
+    if ends(&[".traj", ".db"]) {
+        let shown = path.display();
+        return Err(Error::failure(format!(
+            "{shown}: is a format of ASE's own; `ase convert {shown} {shown}.extxyz` makes one that is read to the last digit"
         )));
     }
     let start = first_bytes(path)?;

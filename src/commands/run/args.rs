@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::adapters::hdf5::input::Asked;
+use crate::adapters::hdf5::input::legend::Legend;
 use crate::domain::error::Result;
 
 use super::config::RunConfig;
@@ -31,8 +33,8 @@ Job file (--config): the same names as the flags, for instance
   param = [\"epsilon=0.0104\", \"sigma=3.4\"]
   checkpoint-interval = \"60s\"")]
 pub struct RunArgs {
-    /// Trajectory: H5MD, or an HDF5 file of mbe-automation with --key. Several, each with a result of its own, or
-    /// trajectories of other formats, with a folder as -o
+    /// Trajectory: H5MD, or an HDF5 file of mbe-automation with --key. Several, of other formats too, each get a result of
+    /// their own in the folder -o
     #[arg(value_name = "INPUT")]
     #[serde(deserialize_with = "one_or_many")]
     pub input: Vec<PathBuf>,
@@ -71,6 +73,15 @@ pub struct RunArgs {
         help_heading = "What of it"
     )]
     pub keys: Vec<String>,
+
+    /// What the atoms are, where the input does not say it or in numbers and names of its own: all of them (Ar:108), or what
+    /// stands for what (1=O,2=H)
+    #[arg(long, value_name = "SPECIES", help_heading = "What of it")]
+    pub species: Option<String>,
+
+    /// Unit of lengths that have none in the input [default: Angstrom]
+    #[arg(long, value_name = "UNIT", help_heading = "What of it")]
+    pub length_unit: Option<String>,
 
     /// Frames to compute, as numbers and Python slices: 0:1000:2,5,7 [default: all]
     #[arg(
@@ -144,6 +155,15 @@ impl JobVerb for RunArgs {
 }
 
 impl RunArgs {
+    /// Which frames of an input, and what is said of them.
+    pub fn asked(&self) -> Result<Asked> {
+        Ok(Asked {
+            key: self.key.clone(),
+            keys: self.keys.clone(),
+            legend: Legend::new(self.species.as_deref(), self.length_unit.as_deref())?,
+        })
+    }
+
     fn over(&self, file: Self) -> Self {
         let mut flags = self.clone();
         let (input, manifest) = if flags.input.is_empty() && flags.manifest.is_none() {
@@ -167,6 +187,8 @@ impl RunArgs {
             level_of_theory: flags.level_of_theory.or(file.level_of_theory),
             key: flags.key,
             keys,
+            species: flags.species.or(file.species),
+            length_unit: flags.length_unit.or(file.length_unit),
             frames: flags.frames.or(file.frames),
             frame_timeout: flags.frame_timeout.or(file.frame_timeout),
             isolate: flags.isolate || file.isolate,

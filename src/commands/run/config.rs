@@ -104,6 +104,7 @@ impl RunConfig {
         };
         // Before the factory, which may start something.
         let share = share(&args.job)?;
+        let asked = args.asked()?;
         let [input] =
             <[PathBuf; 1]>::try_from(args.input).map_err(|_| missing("INPUT is missing"))?;
         let result = args.output.ok_or_else(|| missing("-o RESULT is missing"))?;
@@ -152,8 +153,7 @@ impl RunConfig {
             parameters,
             factory,
             level_of_theory,
-            key: args.key,
-            keys: args.keys,
+            asked,
             isolate,
             contents: Contents {
                 geometry: geometry(args.geometry.as_deref())?,

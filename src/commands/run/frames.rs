@@ -8,7 +8,7 @@ use crate::adapters::hdf5::carry;
 use crate::adapters::hdf5::contents::Contents;
 use crate::adapters::hdf5::create::{self, Make};
 use crate::adapters::hdf5::fingerprint::{fingerprint, glance};
-use crate::adapters::hdf5::input::Input;
+use crate::adapters::hdf5::input::{Asked, Input};
 use crate::adapters::hdf5::layout::{attribute, unit};
 use crate::adapters::mpi::MpiRanks;
 use crate::domain::calculator::{CalculatorKind, Factory, Home};
@@ -38,10 +38,8 @@ pub struct Frames {
     pub factory: Arc<dyn Factory>,
     /// Name under which results are stored.
     pub level_of_theory: String,
-    /// Group of the input.
-    pub key: Option<String>,
-    /// Groups of the input, names and patterns, that make one job.
-    pub keys: Vec<String>,
+    /// Groups of the input, and what is said of them.
+    pub asked: Asked,
     /// The engine runs in processes of its own.
     pub isolate: bool,
     /// What the result holds beside results.
@@ -63,11 +61,10 @@ impl Task for Frames {
 
     fn words(&self) -> String {
         format!(
-            "{} {} key {:?} {:?} level {} isolate {} contents {:?}",
+            "{} {} {:?} level {} isolate {} contents {:?}",
             self.calculator.name,
             self.parameters.to_json(),
-            self.key,
-            self.keys,
+            self.asked,
             self.level_of_theory,
             self.isolate,
             self.contents,
@@ -83,10 +80,7 @@ impl Task for Frames {
     }
 
     fn open(&self, input: &Path) -> Result<Box<dyn Material>> {
-        let input = match &self.keys[..] {
-            [] => Input::open(input, self.key.as_deref())?,
-            keys => Input::open_keys(input, keys)?,
-        };
+        let input = Input::open_as(input, &self.asked)?;
         Ok(Box::new(Trajectory {
             task: self.clone(),
             input,

@@ -1,11 +1,10 @@
 //! Frames from an HDF5 file, opened read-only with the serial driver: those of one group, or of several one after the other.
 
+pub mod legend;
 mod segment;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-
-use ::hdf5::Dataset;
 
 use crate::domain::cell::Cell;
 use crate::domain::error::{GoOn, Result};
@@ -16,7 +15,20 @@ use crate::planning::frame_set::FrameSet;
 use super::locate::{locate, matching};
 use super::open_read_only;
 
-pub use segment::{Found, Segment};
+use legend::Legend;
+
+pub use segment::{Axis, Found, Segment};
+
+/// Which frames of a file, and what is said of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Their group; `None`: the only one.
+    pub key: Option<String>,
+    /// Groups, names and patterns, where there are several.
+    pub keys: Vec<String>,
+    /// What the file does not say itself.
+    pub legend: Legend,
+}
 
 /// A trajectory open for reading: one segment, or several whose frames and atoms are numbered through all of them.
 pub struct Input {
@@ -32,22 +44,25 @@ pub struct Input {
 impl Input {
     /// Opens the frames under `key`, or the only ones in the file.
     pub fn open(path: &Path, key: Option<&str>) -> Result<Self> {
-        let file = open_read_only(path)?;
-        let found = locate(path, &file, key)?;
-        Ok(Self::new(
-            path,
-            String::new(),
-            vec![Segment::of(path, found)?],
-        ))
+        let key = key.map(str::to_owned);
+        let asked = Asked {
+            key,
+            ..Asked::default()
+        };
+        Self::open_as(path, &asked)
     }
 
-    /// Opens the frames of all groups that one of `patterns` is or matches, in the order of their names.
-    pub fn open_keys(path: &Path, patterns: &[String]) -> Result<Self> {
+    /// Opens what was asked for.
+    pub fn open_as(path: &Path, asked: &Asked) -> Result<Self> {
         let file = open_read_only(path)?;
-        let found = matching(path, &file, patterns)?;
-        let segments = found.into_iter().map(|group| Segment::of(path, group));
+        let found = match &asked.keys[..] {
+            [] => vec![locate(path, &file, asked.key.as_deref())?],
+            keys => matching(path, &file, keys)?,
+        };
+        let segments = found.into_iter();
+        let segments = segments.map(|group| Segment::with(path, group, &asked.legend));
         let segments = segments.collect::<Result<Vec<_>>>()?;
-        Ok(Self::new(path, patterns.join(" "), segments))
+        Ok(Self::new(path, asked.keys.join(" "), segments))
     }
 
     fn new(path: &Path, patterns: String, segments: Vec<Segment>) -> Self {
@@ -153,7 +168,7 @@ impl Input {
     }
 
     /// `position/step` and `position/time` where the input has one of each per frame.
-    pub fn axis(&self, name: &str) -> Option<Dataset> {
+    pub fn axis(&self, name: &str) -> Option<Axis> {
         self.only()?.axis(name)
     }
 

@@ -60,10 +60,9 @@ impl Several {
             }
             return Ok(None);
         };
-        let is_folder = output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/");
         let given = match &args.manifest {
             Some(path) => manifest::read(path)?,
-            None if args.input.len() > 1 || is_folder => {
+            None if args.input.len() > 1 => {
                 args.input.iter().map(|path| (path.clone(), None)).collect()
             }
             None => return Ok(None),

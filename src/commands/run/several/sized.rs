@@ -55,10 +55,7 @@ impl Sized {
         };
         let looked = frames_in(one).and_then(|path| {
             sized.frames_in.clone_from(&path);
-            let input = match &args.keys[..] {
-                [] => Input::open(&path, args.key.as_deref())?,
-                keys => Input::open_keys(&path, keys)?,
-            };
+            let input = Input::open_as(&path, &args.asked()?)?;
             (sized.frames, sized.atoms) = (input.frames(), input.total_atoms());
             Ok(())
         });

@@ -11,6 +11,7 @@ use crate::domain::units::length_in_angstrom;
 use super::super::super::layout::FIXED;
 use super::super::super::locate::Convention;
 use super::super::super::{dataset, failed, ffi, join, text_attribute, texts_attribute};
+use super::super::legend::{Legend, Species as Said};
 use super::{Cells, Periodic, Species};
 
 pub(super) fn atomic_number(number: i64) -> Option<u8> {
@@ -56,6 +57,7 @@ pub(super) struct At<'a> {
     pub path: &'a Path,
     pub group: &'a Group,
     pub convention: Convention,
+    pub legend: &'a Legend,
 }
 
 impl At<'_> {
@@ -113,7 +115,17 @@ impl At<'_> {
         if self.convention == Convention::Mbe {
             return Ok(1.0);
         }
-        let unit = text_attribute(dataset, "unit").unwrap_or_default();
+        let said = self.legend.length.as_deref();
+        let unit = text_attribute(dataset, "unit");
+        if let (Some(unit), Some(said)) = (&unit, said)
+            && length_in_angstrom(unit) != length_in_angstrom(said)
+        {
+            return Err(self.error(format!(
+                "dataset {} has the unit {unit:?}, --length-unit says {said:?}",
+                dataset.name()
+            )));
+        }
+        let unit = unit.or_else(|| said.map(str::to_owned)).unwrap_or_default();
         length_in_angstrom(&unit).ok_or_else(|| {
             self.error(format!(
                 "dataset {} has the unit {unit:?}, which is not a length known here; set it to Angstrom, nm, pm, bohr or m",
@@ -123,6 +135,10 @@ impl At<'_> {
     }
 
     pub(super) fn species(&self, counts: &Counts) -> Result<Species> {
+        let said = self.legend.species.as_ref();
+        if let Some(Said::List(list)) = said {
+            return self.listed(list, counts);
+        }
         let dataset = match self.convention {
             Convention::Mbe => dataset(self.path, self.group, "atomic_numbers")?,
             Convention::H5md => self
@@ -131,28 +147,13 @@ impl At<'_> {
                 .or_else(|_| self.group.dataset("species/value"))
                 .map_err(|_| {
                     self.error(format!(
-                        "dataset {} is missing; add the atomic numbers, (atoms) or (frames, atoms)",
+                        "dataset {} is missing; add the atomic numbers, (atoms) or (frames, atoms), or say what the atoms are: \
+                         --species Ar:108",
                         join(&self.group.name(), "species")
                     ))
                 })?,
         };
-        match dataset.dtype().and_then(|t| t.to_descriptor()) {
-            Ok(
-                TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) | TypeDescriptor::Enum(_),
-            ) => {}
-            Ok(other) => {
-                return Err(self.error(format!(
-                    "dataset {} holds {other}, expected whole numbers: species are atomic numbers",
-                    dataset.name()
-                )));
-            }
-            Err(e) => {
-                let name = dataset.name();
-                return Err(failed(format!("{}: dataset {name}", self.path.display()))(
-                    e,
-                ));
-            }
-        }
+        let kinds = self.kinds(&dataset, said)?;
         let shape = dataset.shape();
         let expected = if counts.ragged {
             vec![counts.total_atoms as usize]
@@ -161,30 +162,56 @@ impl At<'_> {
         };
         let per_frame = !counts.ragged && shape == [counts.frames as usize, counts.atoms];
         let fixed = per_frame && is_fixed(&dataset, counts);
-        if per_frame && !fixed {
-            return Ok(Species::PerFrame(dataset));
-        }
-        if shape != expected && !fixed {
+        if shape != expected && !per_frame {
             return Err(self.wrong_shape(
                 &dataset,
                 &format!("{expected:?} as the positions have, or one row of atoms per frame"),
             ));
         }
-        if counts.ragged {
-            return Ok(Species::PerFrame(dataset));
+        let Some(kinds) = kinds else {
+            if counts.ragged || (per_frame && !fixed) {
+                return Err(self.error(format!(
+                    "dataset {} names the atoms of each frame, which is not read; store atomic numbers, or the names once for all",
+                    dataset.name()
+                )));
+            }
+            let mut all = self.named(&dataset, said)?;
+            all.truncate(counts.atoms);
+            return Ok(Species::Constant(all));
+        };
+        if counts.ragged || (per_frame && !fixed) {
+            return Ok(Species::PerFrame(dataset, kinds));
         }
         let mut numbers = vec![0i64; counts.atoms];
         let rows = if fixed { 1 } else { counts.atoms as u64 };
         ffi::read_rows(&dataset, std::slice::from_ref(&(0..rows)), &mut numbers)?;
         let species = numbers.iter().enumerate().map(|(atom, number)| {
-            atomic_number(*number).ok_or_else(|| {
+            kinds.of(*number).ok_or_else(|| {
                 self.error(format!(
-                    "{}: atom {atom} of every frame: {number} is not an atomic number (0 to 118)",
+                    "{}: atom {atom} of every frame: {number} is not an atomic number (0 to 118); if it stands for an element, say \
+                     which: --species {number}=O",
                     dataset.name()
                 ))
             })
         });
         Ok(Species::Constant(species.collect::<Result<_>>()?))
+    }
+
+    /// The species that the user lists.
+    fn listed(&self, list: &[u8], counts: &Counts) -> Result<Species> {
+        if counts.ragged || list.len() != counts.atoms {
+            let has = if counts.ragged {
+                "has frames of different sizes".to_owned()
+            } else {
+                format!("has {} atoms in each frame", counts.atoms)
+            };
+            return Err(self.error(format!(
+                "group {} {has}, but --species lists {}",
+                self.group.name(),
+                list.len()
+            )));
+        }
+        Ok(Species::Constant(list.to_vec()))
     }
 
     pub(super) fn cells(&self, counts: &Counts) -> Result<Cells> {

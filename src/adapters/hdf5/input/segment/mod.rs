@@ -2,6 +2,7 @@
 //! `Structure`, `Trajectory` and `FiniteSubsystem` groups.
 
 mod examine;
+mod kinds;
 mod properties;
 mod sizes;
 mod species;
@@ -16,11 +17,13 @@ use crate::domain::frame::FrameBlock;
 use crate::planning::frame_set::FrameSet;
 
 use super::super::locate::{Convention, mbe_positions};
-use super::super::{dataset, ffi, require_room};
+use super::super::{dataset, ffi, require_room, text_attribute};
 
 pub use properties::Found;
 
-use examine::{At, Counts, atomic_number, vectors};
+use super::legend::Legend;
+use examine::{At, Counts, vectors};
+use kinds::Kinds;
 
 /// How positions are laid out.
 pub enum Positions {
@@ -37,7 +40,15 @@ enum Species {
     /// The same in every frame.
     Constant(Vec<u8>),
     /// One row per frame, (F,A), or one entry per atom of all frames, (ΣA).
-    PerFrame(Dataset),
+    PerFrame(Dataset, Kinds),
+}
+
+/// When frames were.
+pub enum Axis {
+    /// One value for each.
+    Values(Dataset),
+    /// The first value, the next ones that much later, and their unit.
+    Even(f64, f64, Option<String>),
 }
 
 /// Where cells are.
@@ -79,7 +90,16 @@ struct Scratch {
 
 impl Segment {
     /// The frames of `group` in the file at `path`.
-    pub fn of(path: &Path, (group, convention): (Group, Convention)) -> Result<Self> {
+    pub fn of(path: &Path, found: (Group, Convention)) -> Result<Self> {
+        Self::with(path, found, &Legend::default())
+    }
+
+    /// As [`of`](Self::of), with what `legend` says of them.
+    pub fn with(
+        path: &Path,
+        (group, convention): (Group, Convention),
+        legend: &Legend,
+    ) -> Result<Self> {
         let positions = match convention {
             Convention::H5md => dataset(path, &group, "position/value")?,
             Convention::Mbe => {
@@ -90,6 +110,7 @@ impl Segment {
             path,
             group: &group,
             convention,
+            legend,
         };
         here.require_real(&positions)?;
         require_room(path, &positions)?;
@@ -195,7 +216,7 @@ impl Segment {
     pub fn constant_species(&self) -> Option<&[u8]> {
         match &self.species {
             Species::Constant(numbers) => Some(numbers),
-            Species::PerFrame(_) => None,
+            Species::PerFrame(..) => None,
         }
     }
 
@@ -231,13 +252,20 @@ impl Segment {
         !matches!(self.cells, Cells::Open)
     }
 
-    /// `position/step` and `position/time` where the input has one of each per frame.
-    pub fn axis(&self, name: &str) -> Option<Dataset> {
+    /// `position/step` or `position/time`, where the input has it.
+    pub fn axis(&self, name: &str) -> Option<Axis> {
         if self.convention == Convention::Mbe {
             return None;
         }
         let dataset = self.group.dataset(&format!("position/{name}")).ok()?;
-        (dataset.shape() == [self.frames as usize]).then_some(dataset)
+        if dataset.shape() == [self.frames as usize] {
+            return Some(Axis::Values(dataset));
+        }
+        // H5MD 1.1, "Fixed step and time storage".
+        let increment = dataset.read_scalar::<f64>().ok()?;
+        let offset = dataset.attr("offset").and_then(|a| a.read_scalar::<f64>());
+        let unit = text_attribute(&dataset, "unit");
+        Some(Axis::Even(offset.unwrap_or(0.0), increment, unit))
     }
 
     fn check_constant_cell(&self) -> Result<()> {
@@ -336,7 +364,7 @@ impl Segment {
                     block.species.extend_from_slice(numbers);
                 }
             }
-            Species::PerFrame(dataset) => {
+            Species::PerFrame(dataset, kinds) => {
                 let dataset = dataset.clone();
                 let numbers = &mut self.scratch.numbers;
                 numbers.resize(block.positions.len(), 0);
@@ -352,7 +380,7 @@ impl Segment {
                     ffi::read_rows(&dataset, frames.runs(), numbers)?;
                 }
                 for (at, number) in numbers.iter().enumerate() {
-                    let z = atomic_number(*number).ok_or_else(|| {
+                    let z = kinds.of(*number).ok_or_else(|| {
                         let i = block.offsets.partition_point(|o| *o <= at) - 1;
                         Error::failure(format!(
                             "{}: frame {}, atom {}: {number} is not an atomic number (0 to 118)",

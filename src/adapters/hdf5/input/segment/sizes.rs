@@ -23,7 +23,9 @@ impl Segment {
         };
         let offsets = offsets.clone();
         let species = match &self.species {
-            Species::PerFrame(dataset) if self.total_atoms <= MOST_ATOMS => Some(dataset.clone()),
+            Species::PerFrame(dataset, kinds) if self.total_atoms <= MOST_ATOMS => {
+                Some((dataset.clone(), kinds.clone()))
+            }
             _ => None,
         };
         let mut block = FrameBlock::default();
@@ -33,17 +35,17 @@ impl Segment {
             block.clear();
             let part = rest.split_front(self.block_frames());
             let rows = self.read_offsets(&offsets, &part, &mut block)?;
-            if let Some(species) = &species {
+            if let Some((species, _)) = &species {
                 numbers.resize(rows.len() as usize, 0);
                 ffi::read_rows(species, rows.runs(), &mut numbers)?;
             }
             for bounds in block.offsets.windows(2) {
                 let atoms = bounds[0]..bounds[1];
-                each(match species {
+                each(match &species {
                     None => atoms.len() as u64,
-                    Some(_) => numbers[atoms]
+                    Some((_, kinds)) => numbers[atoms]
                         .iter()
-                        .map(|z| u64::from(size_of(u8::try_from(*z).unwrap_or(0))))
+                        .map(|number| u64::from(size_of(kinds.of(*number).unwrap_or(0))))
                         .sum(),
                 });
             }

@@ -7,6 +7,7 @@ use crate::domain::frame::FrameBlock;
 use crate::planning::frame_set::FrameSet;
 
 use super::super::super::{READ_GAP, ffi};
+use super::kinds::Kinds;
 use super::{Positions, Segment, Species};
 
 impl Segment {
@@ -20,9 +21,9 @@ impl Segment {
                     present[usize::from(*z)] = true;
                 }
             }
-            Species::PerFrame(dataset) => {
-                let dataset = dataset.clone();
-                self.mark_species(&dataset, frames, &mut present, go_on)?;
+            Species::PerFrame(dataset, kinds) => {
+                let of = (dataset.clone(), kinds.clone());
+                self.mark_species(&of, frames, &mut present, go_on)?;
             }
         }
         Ok((0..=255).filter(|z| present[usize::from(*z)]).collect())
@@ -30,12 +31,12 @@ impl Segment {
 
     fn mark_species(
         &mut self,
-        dataset: &Dataset,
+        (dataset, kinds): &(Dataset, Kinds),
         frames: &FrameSet,
         present: &mut [bool; 256],
         go_on: GoOn<'_>,
     ) -> Result<()> {
-        let mut numbers: Vec<i32> = Vec::new();
+        let mut numbers: Vec<i64> = Vec::new();
         let mut block = FrameBlock::default();
         let mut rest = frames.bridged(READ_GAP);
         while !rest.is_empty() {
@@ -73,7 +74,7 @@ impl Segment {
                     _ => first * per_row..last * per_row,
                 };
                 for number in &numbers[atoms] {
-                    let z = u8::try_from(*number).unwrap_or(u8::MAX);
+                    let z = kinds.or_unknown(*number);
                     valid &= z <= 118;
                     present[usize::from(z)] = true;
                 }

@@ -1,0 +1,177 @@
+//! H5MD as other programs write it: read as it is, or with what the user says of it, or refused in one line.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use framewise::adapters::hdf5::input::Input;
+use framewise::domain::frame::FrameBlock;
+use framewise::engine::ports::Source as _;
+use framewise::planning::frame_set::FrameSet;
+
+use support::folder::Folder;
+use support::results::{bits, read};
+
+fn make(folder: &Folder, variant: &str) {
+    let interpreter = std::env::var_os("FRAMEWISE_PYTHON")
+        .expect("FRAMEWISE_PYTHON names a Python with h5py; scripts/test makes one");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/writers.py");
+    let made = Command::new(interpreter)
+        .arg(script)
+        .args(["in.h5", variant])
+        .current_dir(folder.path("."))
+        .status();
+    assert!(made.unwrap().success(), "{variant}");
+}
+
+/// The frames in the result, as it has them.
+fn frames(folder: &Folder) -> FrameBlock {
+    let mut input = Input::open(&folder.path("r.h5"), None).unwrap();
+    let mut block = FrameBlock::default();
+    input.read(&FrameSet::all(3), &mut block).unwrap();
+    block
+}
+
+#[test]
+fn every_way_to_write_a_molecule_is_the_same_molecule() {
+    let folder = Folder::new();
+    let mut expected: Option<FrameBlock> = None;
+    for (variant, options) in [
+        ("plain", ""),
+        ("named", "--key water"),
+        ("big-endian", ""),
+        ("float32", ""),
+        ("chunked", ""),
+        ("cell-per-frame", ""),
+        ("even-times", ""),
+        ("times", ""),
+        ("unitless", ""),
+        ("unitless", "--length-unit Angstrom"),
+        ("plain", "--length-unit Å"),
+        ("uint8", ""),
+        ("per-frame", ""),
+        ("text", ""),
+        ("long-text", ""),
+        ("enumeration", ""),
+        ("enumeration-per-frame", ""),
+        ("enumeration-of-types", "--species OW=O,HW=H"),
+        ("enumeration-of-types", "--species 1=O,0=H"),
+        ("types-in-text", "--species OW=O,HW1=H,HW2=H"),
+        ("types", "--species 2=O,1=H"),
+        ("types", "--species O,H:2"),
+        ("no-species", "--species O,H,H"),
+    ] {
+        make(&folder, variant);
+        let run = format!("run in.h5 -o r.h5 --calculator null {options}");
+        folder.on(2, &run).expect(0);
+        let found = frames(&folder);
+        let expected = expected.get_or_insert_with(|| found.clone());
+        assert_eq!(found.species, [8, 1, 1, 8, 1, 1, 8, 1, 1], "{variant}");
+        let flat = |block: &FrameBlock| bits(block.positions.as_flattened());
+        assert_eq!(flat(&found), flat(expected), "{variant}");
+        assert_eq!(found.cells, expected.cells, "{variant}");
+        let forces = read(&folder.path("r.h5")).forces;
+        assert_eq!(bits(forces.as_flattened()), flat(expected), "{variant}");
+        std::fs::remove_file(folder.path("r.h5")).unwrap();
+    }
+    // Numbers of another unit, which are not the same to the last bit.
+    for (variant, options) in [("nm", ""), ("unitless-nm", "--length-unit nm")] {
+        make(&folder, variant);
+        folder
+            .alone(&format!("run in.h5 -o r.h5 --calculator null {options}"))
+            .expect(0);
+        let (found, expected) = (frames(&folder), expected.as_ref().unwrap());
+        let pairs = found.positions.as_flattened().iter();
+        let pairs = pairs.zip(expected.positions.as_flattened());
+        for (x, y) in pairs {
+            assert!((x - y * 10.0 / 8.0).abs() < 1e-13, "{variant}: {x} {y}");
+        }
+        std::fs::remove_file(folder.path("r.h5")).unwrap();
+    }
+}
+
+#[test]
+fn steps_and_times_come_along_with_their_unit() {
+    let folder = Folder::new();
+    for (variant, steps, times, unit) in [
+        ("plain", [0, 1, 2], [0.0, 1.0, 2.0], "ps"),
+        ("times", [10, 20, 40], [1.0, 2.0, 4.0], "ns"),
+        ("even-times", [1000, 1250, 1500], [2.0, 2.5, 3.0], "fs"),
+    ] {
+        make(&folder, variant);
+        folder
+            .alone("run in.h5 -o r.h5 --calculator null")
+            .expect(0);
+        let file = hdf5::File::open(folder.path("r.h5")).unwrap();
+        let position = file.group("particles/trajectory/position").unwrap();
+        let step = position.dataset("step").unwrap().read_raw::<i64>().unwrap();
+        let time = position.dataset("time").unwrap();
+        assert_eq!(step, steps, "{variant}");
+        assert_eq!(time.read_raw::<f64>().unwrap(), times, "{variant}");
+        let said = time.attr("unit").unwrap();
+        let said = said.read_scalar::<hdf5::types::VarLenUnicode>().unwrap();
+        assert_eq!(said.as_str(), unit, "{variant}");
+        drop((file, position, time));
+        std::fs::remove_file(folder.path("r.h5")).unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_known_is_asked_for_in_one_line() {
+    let folder = Folder::new();
+    for (variant, options, code, what) in [
+        ("no-species", "", 1, "--species Ar:108"),
+        (
+            "no-species",
+            "--species O,H",
+            1,
+            "has 3 atoms in each frame, but --species lists 2",
+        ),
+        ("no-species", "--species 1=O", 1, "is missing"),
+        ("no-species", "--species Qq", 2, "--species"),
+        (
+            "types-in-text",
+            "",
+            1,
+            "\"OW\" is not the symbol of an element",
+        ),
+        (
+            "types-in-text",
+            "--species OW=O",
+            1,
+            "\"HW1\" is not the symbol",
+        ),
+        ("enumeration-of-types", "", 1, "--species HW=O"),
+        (
+            "types",
+            "--species 2=O",
+            1,
+            "if it stands for an element, say which: --species 1=O",
+        ),
+        (
+            "nm",
+            "--length-unit Angstrom",
+            1,
+            "has the unit \"nm\", --length-unit says \"Angstrom\"",
+        ),
+        (
+            "unitless",
+            "--length-unit mile",
+            2,
+            "--length-unit \"mile\"",
+        ),
+    ] {
+        make(&folder, variant);
+        folder
+            .alone(&format!("run in.h5 -o r.h5 --calculator null {options}"))
+            .expect(code)
+            .error(what);
+        assert_eq!(folder.names(), ["in.h5"], "{variant} {options}");
+    }
+    std::fs::write(folder.path("md.traj"), b"- of Ulm").unwrap();
+    folder
+        .alone("import md.traj -o md.h5")
+        .expect(1)
+        .error("ase convert md.traj md.traj.extxyz");
+}
