@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
 use super::{
-    bench, calculators, compare, doctor, evaluate, export, import, job, keep, kernels, ls, map,
-    merge, repack, run, status, verify,
+    bench, calculators, compare, doctor, evaluate, export, import, job, keep, kernels, link, ls,
+    map, merge, repack, run, status, verify,
 };
 
 /// Evaluates every frame of a trajectory with a calculator, on any number of MPI ranks, into one HDF5 file
@@ -55,6 +55,8 @@ pub enum Verb {
     Merge(merge::MergeArgs),
     /// List the sets of frames in HDF5 files, and their levels of theory
     Ls(ls::LsArgs),
+    /// Show several results as one file, without a copy
+    Link(link::LinkArgs),
     /// A compressed, rechunked, verified copy of a result
     Repack(repack::RepackArgs),
     /// Measure this machine and say which settings to use

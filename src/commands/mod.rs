@@ -12,6 +12,7 @@ pub mod job;
 pub mod keep;
 pub mod kernels;
 pub mod library;
+pub mod link;
 pub mod logging;
 pub mod ls;
 pub mod map;
@@ -65,6 +66,7 @@ pub fn main() -> ExitCode {
                 Verb::Import(args) => import::execute(args).map(|()| ExitCode::SUCCESS),
                 Verb::Export(args) => export::execute(args).map(|()| ExitCode::SUCCESS),
                 Verb::Merge(args) => merge::execute(args).map(|()| ExitCode::SUCCESS),
+                Verb::Link(args) => link::execute(args).map(|()| ExitCode::SUCCESS),
                 Verb::Ls(args) => ls::execute(args).map(|()| ExitCode::SUCCESS),
                 Verb::Compare(args) => compare::execute(args),
                 Verb::Status(args) => status::execute(args),

@@ -203,7 +203,7 @@ pub(super) fn group(file: &File, path: &str) -> ::hdf5::Result<Group> {
     Ok(group)
 }
 
-fn write_h5md(file: &File) -> ::hdf5::Result<()> {
+pub(super) fn write_h5md(file: &File) -> ::hdf5::Result<()> {
     let h5md = group(file, layout::H5MD)?;
     h5md.new_attr::<i32>()
         .shape((2,))

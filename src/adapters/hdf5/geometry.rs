@@ -257,7 +257,7 @@ fn repeat<T: H5Type + Copy>(
 }
 
 /// Writes the box's `boundary`: periodic where any frame is.
-fn write_boundary(particles: &Group, periodic: [bool; 3]) -> ::hdf5::Result<()> {
+pub(super) fn write_boundary(particles: &Group, periodic: [bool; 3]) -> ::hdf5::Result<()> {
     use ::hdf5::types::VarLenUnicode;
     let mut words: Vec<VarLenUnicode> = Vec::new();
     for p in periodic {

@@ -13,6 +13,7 @@ pub mod ground_truth;
 pub mod history;
 pub mod input;
 pub mod layout;
+pub mod link;
 pub mod locate;
 mod pace;
 pub mod readback;

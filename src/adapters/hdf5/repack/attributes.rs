@@ -7,8 +7,8 @@ use super::super::texts;
 use super::ffi;
 
 /// Copies the attributes of `from` to `to`; false when some are of a kind that cannot be copied. References go to the object
-/// of the same name.
-pub(super) fn copy(from: &Location, to: &Location) -> ::hdf5::Result<bool> {
+/// of the same name; those to an object that is not there are left out.
+pub(in super::super) fn copy(from: &Location, to: &Location) -> ::hdf5::Result<bool> {
     let mut all = true;
     for name in from.attr_names()? {
         let attribute = from.attr(&name)?;
@@ -95,7 +95,11 @@ fn references(of: &Location, from: &Attribute, to: &Location, name: &str) -> ::h
     let (here, there) = (of.file()?, to.file()?);
     let values = from.read_raw::<ObjectReference1>()?;
     let values = values.iter().map(|value| moved(&here, &there, *value));
-    write(from, to, name, &values.collect::<::hdf5::Result<Vec<_>>>()?)
+    match values.collect::<::hdf5::Result<Vec<_>>>() {
+        Ok(values) => write(from, to, name, &values),
+        // What it refers to is not there.
+        Err(_) => Ok(()),
+    }
 }
 
 fn lists_of_references(
@@ -109,7 +113,10 @@ fn lists_of_references(
     let mut lists = Vec::with_capacity(values.len());
     for list in &values {
         let list = list.iter().map(|value| moved(&here, &there, *value));
-        let list = list.collect::<::hdf5::Result<Vec<_>>>()?;
+        // What it refers to is not there.
+        let Ok(list) = list.collect::<::hdf5::Result<Vec<_>>>() else {
+            return Ok(());
+        };
         lists.push(VarLenArray::from_slice(&list));
     }
     write(from, to, name, &lists)

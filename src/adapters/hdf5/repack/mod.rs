@@ -8,6 +8,8 @@ mod ffi;
 pub mod fill;
 pub mod plan;
 
+pub(super) use attributes::copy as copy_attributes;
+
 use ::hdf5::Dataset;
 use ::hdf5::plist::dataset_create::DatasetCreateBuilder;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ::hdf5::dataset::Layout;
 use ::hdf5::types::TypeDescriptor;
 use ::hdf5::{Dataset, File, Group, IndexType, IterationOrder, LinkType};
 
@@ -145,7 +146,9 @@ impl Walk<'_> {
         // Checksums are of what will be read back.
         let changes = named || (path == layout::CHECKSUM && !self.wishes.single.is_empty());
         let small = rows * (row_bytes as u64) < SMALL;
-        if !plain || rows == 0 || (small && !changes) {
+        // A virtual dataset is brought in: a copy of it would go on to show what is in other files.
+        let shown = dataset.layout() == Layout::Virtual;
+        if !plain || rows == 0 || (small && !changes && !shown) {
             return Item::Whole(path.to_owned());
         }
         let double = kind == TypeDescriptor::Float(::hdf5::types::FloatSize::U8);

@@ -1,0 +1,141 @@
+//! Several results shown as one: nothing is copied, and everything that reads a result reads it.
+
+mod support;
+
+use std::fs;
+
+use support::folder::{Folder, perturbed};
+use support::results::read;
+
+const LJ: &str = "--calculator lennard-jones -p epsilon=0.01 -p sigma=3 -p cutoff=6";
+
+/// Three results in a folder, of 108 atoms or, if `mixed`, of several numbers, each partly computed.
+fn results(folder: &Folder, mixed: bool) -> Vec<String> {
+    fs::create_dir(folder.path("out")).unwrap();
+    let mut names = Vec::new();
+    for (k, atoms) in [(1, 108), (2, if mixed { 20 } else { 108 }), (3, 108)] {
+        let input = format!("in{k}");
+        folder.import_frames(&input, &perturbed("argon_npt.xyz", 5 * k, atoms));
+        let name = format!("out/r{k}.h5");
+        let run = format!("run {input}.h5 -o {name} --frames :{} {LJ}", 5 * k - 1);
+        folder.alone(&run).expect(0);
+        names.push(name);
+    }
+    if mixed {
+        folder.bring("ragged.xyz");
+        folder.import("ragged");
+        let run = "run ragged.h5 -o out/ragged.h5 --calculator null";
+        folder.alone(run).expect(0);
+        names.push("out/ragged.h5".into());
+    }
+    names
+}
+
+#[test]
+fn frames_of_all_results_stand_one_after_the_other() {
+    for mixed in [false, true] {
+        let folder = Folder::new();
+        let names = results(&folder, mixed);
+        let link = format!("link {} -o all.h5", names.join(" "));
+        folder.alone(&link).expect(0).says("all.h5: ");
+        let all = read(&folder.path("all.h5"));
+        let (mut frame, mut atom) = (0, 0);
+        for name in &names {
+            let one = read(&folder.path(name));
+            let frames = frame..frame + one.status.len();
+            let atoms = atom..atom + one.forces.len();
+            assert_eq!(all.status[frames.clone()], one.status, "{name}");
+            assert_eq!(all.checksum[frames.clone()], one.checksum, "{name}");
+            let same = |a: &[f64], b: &[f64]| {
+                a.iter()
+                    .map(|x| x.to_bits())
+                    .eq(b.iter().map(|x| x.to_bits()))
+            };
+            assert!(same(&all.energy[frames.clone()], &one.energy), "{name}");
+            let forces = all.forces[atoms.clone()].as_flattened();
+            assert!(same(forces, one.forces.as_flattened()), "{name}");
+            (frame, atom) = (frames.end, atoms.end);
+        }
+        assert_eq!((all.status.len(), all.forces.len()), (frame, atom));
+        folder.alone("verify all.h5").expect(0);
+        folder.alone("status all.h5").expect(0);
+        // What is made of it is what is made of all of them.
+        let mut expected = String::new();
+        for name in &names {
+            folder
+                .alone(&format!("export {name} -o one.xyz --overwrite"))
+                .expect(0);
+            expected += &fs::read_to_string(folder.path("one.xyz")).unwrap();
+        }
+        folder.alone("export all.h5 -o all.xyz").expect(0);
+        let found = fs::read_to_string(folder.path("all.xyz")).unwrap();
+        let without_numbers = |text: &str| -> Vec<String> {
+            let words = text.lines().map(|line| {
+                let kept = line.split(' ').filter(|word| !word.starts_with("frame="));
+                kept.collect::<Vec<_>>().join(" ")
+            });
+            words.collect()
+        };
+        assert_eq!(without_numbers(&found), without_numbers(&expected));
+        // A file of its own is made of it by repack.
+        folder.on(2, "repack all.h5 -o own.h5").expect(0);
+        fs::remove_dir_all(folder.path("out")).unwrap();
+        folder
+            .alone("verify own.h5")
+            .expect(0)
+            .says_somewhere("completed frames checked, 0 wrong");
+        assert_eq!(read(&folder.path("own.h5")).checksum, all.checksum);
+    }
+}
+
+#[test]
+fn what_is_computed_later_shows_at_once_and_what_is_gone_is_undefined() {
+    let folder = Folder::new();
+    let names = results(&folder, false);
+    folder
+        .alone(&format!("link {} -o all.h5", names.join(" ")))
+        .expect(0);
+    let undefined = |status: &[i64]| status.iter().filter(|code| **code == 1).count();
+    assert_eq!(undefined(&read(&folder.path("all.h5")).status), 3);
+    folder
+        .alone(&format!("run in2.h5 -o out/r2.h5 {LJ}"))
+        .expect(0);
+    assert_eq!(undefined(&read(&folder.path("all.h5")).status), 2);
+    // Moved together with what it shows, it shows it.
+    fs::create_dir(folder.path("away")).unwrap();
+    for name in ["all.h5", "out"] {
+        fs::rename(folder.path(name), folder.path(&format!("away/{name}"))).unwrap();
+    }
+    let all = read(&folder.path("away/all.h5"));
+    assert_eq!(undefined(&all.status), 2);
+    fs::remove_file(folder.path("away/out/r2.h5")).unwrap();
+    let all = read(&folder.path("away/all.h5"));
+    assert_eq!(all.status[5..15], [1; 10]);
+    assert!(all.energy[5..15].iter().all(|x| x.is_nan()));
+    folder.alone("verify away/all.h5").expect(0);
+}
+
+#[test]
+fn mistakes_are_one_line_and_nothing_is_made() {
+    let folder = Folder::new();
+    let names = results(&folder, false);
+    let before = folder.names();
+    for (command, code, what) in [
+        (
+            format!("link {} in1.h5 -o all.h5", names[0]),
+            1,
+            "in1.h5: not a result of framewise",
+        ),
+        ("link none.h5 -o all.h5".into(), 1, "none.h5"),
+        (format!("link {0} -o {0}", names[0]), 2, "the same file"),
+        (format!("link {} -o in1.h5", names[0]), 2, "exists already"),
+        (
+            format!("link {} -o no/all.h5", names[0]),
+            1,
+            "no such directory",
+        ),
+    ] {
+        folder.alone(&command).expect(code).error(what);
+        assert_eq!(folder.names(), before, "{command}");
+    }
+}
