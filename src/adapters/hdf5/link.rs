@@ -118,13 +118,12 @@ impl Show<'_> {
             let mut offsets = vec![0_i64];
             for source in self.sources {
                 let start = offsets.last().copied().unwrap_or(0);
-                match source.atoms {
-                    Some(atoms) => offsets
-                        .extend((1..=source.frames).map(|frame| start + (frame * atoms) as i64)),
-                    None => {
-                        let own = source.file.dataset(layout::OFFSETS)?.read_raw::<i64>()?;
-                        offsets.extend(own.iter().skip(1).map(|offset| start + offset));
-                    }
+                if let Some(atoms) = source.atoms {
+                    let ends = (1..=source.frames).map(|frame| start + (frame * atoms) as i64);
+                    offsets.extend(ends);
+                } else {
+                    let own = source.file.dataset(layout::OFFSETS)?.read_raw::<i64>()?;
+                    offsets.extend(own.iter().skip(1).map(|offset| start + offset));
                 }
             }
             let dataset = particles.new_dataset::<i64>().shape(offsets.len());
