@@ -90,7 +90,7 @@ fn a_run_does_not_write_into_a_compressed_copy() {
     let folder = Folder::new();
     folder.import_frames("in", &perturbed("argon.xyz", 12, 8));
     folder.alone(&format!("{JOB} --frames :5")).expect(0);
-    let line = "h5repack -l /particles/trajectory/forces/value:CHUNK=6x8x3 -f /particles/trajectory/forces/value:GZIP=4 \
+    let line = "h5repack -l /AMBER/forces:CHUNK=6x8x3 -f /AMBER/forces:GZIP=4 \
                 r.h5 c.h5 && mv c.h5 r.h5";
     Launch::shell(line, &folder.path(".")).expect(0);
     let before = fs::read(folder.path("r.h5")).unwrap();
