@@ -84,10 +84,12 @@ fn make(to: &File, from: &File, piece: &Piece, wishes: &Wishes) -> ::hdf5::Resul
         source.dtype()?
     };
     to.new_dataset_builder()
-        .empty_as(&kind.to_descriptor()?)
+        // The very type: from a description of it HDF5 would make a like one, and convert.
+        .empty_as(&kind)
         .with_dcpl(|list| {
             list.chunk(piece.chunk.clone()).fill_time(FillTime::Never);
-            if wishes.shuffle {
+            // Of text it makes nothing smaller, and takes a second for each megabyte.
+            if wishes.shuffle && kind.size() <= size_of::<f64>() {
                 list.shuffle();
             }
             wishes.codec.add_to(list);
