@@ -35,8 +35,8 @@ use ::hdf5::{Dataset, File, FileBuilder, Group, H5Type};
 
 use crate::domain::error::{Error, Result};
 
-/// Chunks of a compressed file kept in memory, so that consecutive batches do not decompress them again.
-pub const CHUNK_CACHE_BYTES: usize = 64 << 20;
+/// Chunks of a compressed input kept in memory, so that consecutive batches do not decompress them again.
+const CHUNK_CACHE_BYTES: usize = 64 << 20;
 
 /// Frames that are read although nobody asked for them where they lie between two that somebody did: selections of many
 /// runs cost more.

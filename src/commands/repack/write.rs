@@ -4,10 +4,10 @@ use std::path::Path;
 
 use ::hdf5::FileBuilder;
 
+use crate::adapters::hdf5::failed;
 use crate::adapters::hdf5::ffi::Transfer;
 use crate::adapters::hdf5::repack::fill::{Reader, Unit, Values, write as write_unit};
 use crate::adapters::hdf5::sink::open_parallel;
-use crate::adapters::hdf5::{CHUNK_CACHE_BYTES, failed};
 use crate::adapters::mpi::MpiRanks;
 use crate::domain::error::{Error, Result};
 use crate::engine::ports::Ranks;
@@ -28,11 +28,7 @@ pub(super) fn write(
     // One rank needs no MPI-IO, and what HDF5 does alone is faster.
     let opened = if size == 1 {
         let mut builder = FileBuilder::new();
-        builder.with_fapl(|fapl| {
-            // A chunk that does not fit is compressed anew for each piece of it that is written.
-            fapl.libver_earliest()
-                .chunk_cache(12_421, CHUNK_CACHE_BYTES, 1.0)
-        });
+        builder.with_fapl(::hdf5::plist::file_access::FileAccessBuilder::libver_earliest);
         let opened = builder.open_rw(path);
         opened.map_err(failed(format!("cannot open {}", path.display())))
     } else {

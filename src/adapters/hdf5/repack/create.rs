@@ -86,10 +86,11 @@ fn make(to: &File, from: &File, piece: &Piece, wishes: &Wishes) -> ::hdf5::Resul
     to.new_dataset_builder()
         // The very type: from a description of it HDF5 would make a like one, and convert.
         .empty_as(&kind)
+        // The builder's own chunk: it overrules that of the list.
+        .chunk(piece.chunk.clone())
         .with_dcpl(|list| {
-            list.chunk(piece.chunk.clone()).fill_time(FillTime::Never);
-            // Of text it makes nothing smaller, and takes a second for each megabyte.
-            if wishes.shuffle && kind.size() <= size_of::<f64>() {
+            list.fill_time(FillTime::Never);
+            if wishes.shuffle {
                 list.shuffle();
             }
             wishes.codec.add_to(list);
