@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 
 use support::folder::{Folder, perturbed};
+use support::launch::Launch;
 use support::results::read;
 
 const LJ: &str = "--calculator lennard-jones -p epsilon=0.01 -p sigma=3 -p cutoff=6";
@@ -113,6 +114,28 @@ fn what_is_computed_later_shows_at_once_and_what_is_gone_is_undefined() {
     assert_eq!(all.status[5..15], [1; 10]);
     assert!(all.energy[5..15].iter().all(|x| x.is_nan()));
     folder.alone("verify away/all.h5").expect(0);
+}
+
+/// More results than a process may have files open.
+#[test]
+fn many_results_are_linked_and_what_that_asks_of_readers_is_said() {
+    let folder = Folder::new();
+    let names = results(&folder, false);
+    let copies: Vec<String> = (0..80).map(|k| format!("out/copy{k:02}.h5")).collect();
+    for copy in &copies {
+        fs::copy(folder.path(&names[0]), folder.path(copy)).unwrap();
+    }
+    let program = support::launch::program();
+    let line = format!(
+        "ulimit -n 70; {} link out/copy*.h5 -o all.h5",
+        program.display()
+    );
+    Launch::shell(&line, &folder.path("."))
+        .expect(0)
+        .says("80 results, but a process may have 70 files open")
+        .says("400 frames with 43,200 atoms of 80 results");
+    let all = read(&folder.path("all.h5"));
+    assert_eq!(all.status.iter().filter(|code| **code == 0).count(), 320);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use support::folder::{Folder, perturbed};
 use support::results::read;
-use support::tap::{Moment, Strike, Tap, Victims};
+use support::tap::{Fault, Moment, Strike, Tap, Victims};
 use support::torture::sample;
 
 const LJ: &str = "--calculator lennard-jones -p epsilon=0.01 -p sigma=3 -p cutoff=6";
@@ -72,6 +72,76 @@ fn everything_is_there_on_any_ranks_in_any_chunks() {
             }
         }
         fs::remove_file(folder.path("small.h5")).unwrap();
+    }
+}
+
+#[test]
+fn chunks_are_of_frames_or_of_atoms_as_asked() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_npt.xyz", 3000, 100));
+    folder
+        .alone("run in.h5 -o r.h5 --calculator null")
+        .expect(0);
+    for (options, chunk) in [
+        ("", [436, 100, 3]),
+        ("--uncompressed", [436, 100, 3]),
+        ("--chunks atom", [3000, 14, 3]),
+        ("--chunks atom --uncompressed", [3000, 14, 3]),
+    ] {
+        let command = format!("repack r.h5 -o small.h5 --overwrite {options}");
+        folder.on(2, &command).expect(0);
+        let file = hdf5::File::open(folder.path("small.h5")).unwrap();
+        for name in ["position", "forces"] {
+            let dataset = file.dataset(&format!("particles/trajectory/{name}/value"));
+            let found = dataset.unwrap().chunk();
+            assert_eq!(found, Some(chunk.to_vec()), "{name} {options}");
+        }
+        let energy = file.dataset("observables/trajectory/energy/value");
+        assert_eq!(energy.unwrap().chunk(), Some(vec![3000]));
+        drop(file);
+        assert_same(&folder, "r.h5", "small.h5");
+    }
+}
+
+/// A disk that is full from some write on is one line of error on any number of ranks, and nothing is left.
+#[test]
+fn a_full_disk_is_said_and_hangs_nobody() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_npt.xyz", 400, 100));
+    folder.alone(&format!("run in.h5 -o r.h5 {LJ}")).expect(0);
+    let original = fs::read(folder.path("r.h5")).unwrap();
+    let small = folder.path("small.h5");
+    for ranks in [1, 2] {
+        let launch = |tap: &Tap| {
+            let command = "repack r.h5 -o small.h5";
+            tap.put_on(match ranks {
+                1 => folder.alone(command),
+                _ => folder.on(ranks, command),
+            })
+        };
+        let tap = Tap::on(&small).logged();
+        launch(&tap).expect(0);
+        let recorded = tap.log();
+        let mut fired = 0;
+        for event in sample((1..=recorded.len() as u64).collect(), 10, usize::MAX) {
+            let _ = fs::remove_file(&small);
+            let tap = Tap::on(&small).strike(Strike::Fault(Fault::NoSpace, true), event);
+            let run = launch(&tap).run();
+            if tap.fired().is_none() || run.code == Some(0) {
+                continue;
+            }
+            fired += 1;
+            assert_eq!(run.code, Some(1), "{event}: {run}");
+            assert!(run.stderr.contains("error: "), "{event}: {run}");
+            assert!(fs::read(folder.path("r.h5")).unwrap() == original);
+            // The fault may keep the file from being removed, too; the next one removes it.
+            assert!(!small.exists(), "{event}: {run}");
+            launch(&Tap::on(&small)).expect(0);
+            let left = ["in.h5", "in.xyz", "r.h5", "small.h5"];
+            assert_eq!(folder.names(), left, "{event}: {run}");
+        }
+        assert!(fired > 3, "{fired} of {}", recorded.len());
+        let _ = fs::remove_file(&small);
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::adapters::hdf5::link::link;
 use crate::adapters::whole_file::WholeFile;
 use crate::domain::error::Result;
@@ -35,6 +37,7 @@ pub struct LinkArgs {
 /// Runs the verb.
 pub fn execute(args: &LinkArgs) -> Result<()> {
     let file = WholeFile::create(&args.output, args.overwrite, &args.results)?;
+    warn_of_open_files(args.results.len() as u64);
     let linked = link(file.path(), &args.output, &args.results)?;
     file.publish()?;
     tracing::info!(
@@ -45,4 +48,19 @@ pub fn execute(args: &LinkArgs) -> Result<()> {
         plural(args.results.len() as u64, "result"),
     );
     Ok(())
+}
+
+/// Files that a process has open beside the results.
+const OTHERS: u64 = 32;
+
+/// HDF5 has all results open while it reads the link, and takes one that it cannot open for one that is not there.
+fn warn_of_open_files(results: u64) {
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if results + OTHERS > most {
+        tracing::warn!(
+            "{results} results, but a process may have {most} files open here: frames of the others will look undefined; raise the \
+             limit where the link is read (ulimit -n {})",
+            (results + OTHERS).next_power_of_two()
+        );
+    }
 }

@@ -3,6 +3,7 @@
 //! It is itself what a result is, so that whatever reads a result reads it. The frames of a source that is not there any more are
 //! undefined and NaN.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ::hdf5::types::{FloatSize, TypeDescriptor};
@@ -21,7 +22,8 @@ use super::{failed, history, layout, open_read_only, write_text};
 /// A result that is shown.
 struct Source {
     path: PathBuf,
-    file: File,
+    /// Shape and type of each dataset, by path. Files are not kept open: there may be more of them than a process may have.
+    datasets: BTreeMap<String, (Vec<usize>, TypeDescriptor)>,
     frames: usize,
     total_atoms: usize,
     /// Atoms in each frame; `None` where they differ.
@@ -59,7 +61,7 @@ pub fn link(path: &Path, target: &Path, sources: &[PathBuf]) -> Result<Linked> {
             frames: reader.n_frames() as usize,
             total_atoms: reader.total_atoms() as usize,
             atoms: reader.atoms().map(|atoms| atoms as usize),
-            file: open_read_only(source)?,
+            datasets: datasets(source)?,
         });
     }
     let common = common.unwrap_or_default();
@@ -100,6 +102,40 @@ pub fn link(path: &Path, target: &Path, sources: &[PathBuf]) -> Result<Linked> {
     })
 }
 
+fn open(path: &Path) -> ::hdf5::Result<File> {
+    open_read_only(path).map_err(|e| ::hdf5::Error::from(e.message))
+}
+
+/// What a source has that may be shown.
+fn datasets(path: &Path) -> Result<BTreeMap<String, (Vec<usize>, TypeDescriptor)>> {
+    let file = open_read_only(path)?;
+    let mut found = BTreeMap::new();
+    for top in SHOWN {
+        if let Ok(group) = file.group(top) {
+            collect(&group, top, &mut found).map_err(failed(path.display()))?;
+        }
+    }
+    Ok(found)
+}
+
+fn collect(
+    group: &Group,
+    at: &str,
+    found: &mut BTreeMap<String, (Vec<usize>, TypeDescriptor)>,
+) -> ::hdf5::Result<()> {
+    for name in group.member_names()? {
+        let path = format!("{at}/{name}");
+        if let Ok(dataset) = group.dataset(&name) {
+            if let Ok(kind) = dataset.dtype()?.to_descriptor() {
+                found.insert(path, (dataset.shape(), kind));
+            }
+        } else if let Ok(child) = group.group(&name) {
+            collect(&child, &path, found)?;
+        }
+    }
+    Ok(())
+}
+
 struct Show<'a> {
     file: &'a File,
     target: &'a Path,
@@ -109,7 +145,7 @@ struct Show<'a> {
 
 impl Show<'_> {
     fn all(&self) -> ::hdf5::Result<()> {
-        let first = &self.sources[0].file;
+        let first = open(&self.sources[0].path)?;
         for top in SHOWN {
             self.group(&first.group(top)?, top)?;
         }
@@ -122,7 +158,8 @@ impl Show<'_> {
                     let ends = (1..=source.frames).map(|frame| start + (frame * atoms) as i64);
                     offsets.extend(ends);
                 } else {
-                    let own = source.file.dataset(layout::OFFSETS)?.read_raw::<i64>()?;
+                    let own = open(&source.path)?.dataset(layout::OFFSETS)?;
+                    let own = own.read_raw::<i64>()?;
                     offsets.extend(own.iter().skip(1).map(|offset| start + offset));
                 }
             }
@@ -134,10 +171,12 @@ impl Show<'_> {
 
     /// Directions in which frames repeat, where not all sources say it in the same way.
     fn directions(&self) -> Result<()> {
-        let of = |source: &Source| Input::open(&source.path, Some(layout::PARTICLES));
+        let of = |source: &Source| {
+            let input = Input::open(&source.path, Some(layout::PARTICLES));
+            input.map(|input| input.constant_periodic())
+        };
         let all = self.sources.iter().map(of).collect::<Result<Vec<_>>>()?;
-        let first = all[0].constant_periodic();
-        if first.is_some() && all.iter().all(|one| one.constant_periodic() == first) {
+        if all[0].is_some() && all.iter().all(|one| *one == all[0]) {
             return Ok(());
         }
         let doing = || failed(format!("{}: cannot be written", self.target.display()));
@@ -146,13 +185,14 @@ impl Show<'_> {
             return Ok(());
         }
         let mut values: Vec<u8> = Vec::new();
-        for (source, input) in self.sources.iter().zip(&all) {
-            if let Some(constant) = input.constant_periodic() {
+        for (source, constant) in self.sources.iter().zip(&all) {
+            if let Some(constant) = constant {
                 let row = constant.map(u8::from);
                 values.extend((0..source.frames).flat_map(|_| row));
             } else {
-                let own = source.file.dataset(&format!("{}/periodic", layout::BOX));
-                let own = own.and_then(|own| own.read_raw::<u8>());
+                let own = open(&source.path)
+                    .and_then(|file| file.dataset(&format!("{}/periodic", layout::BOX)))
+                    .and_then(|own| own.read_raw::<u8>());
                 values.extend(own.map_err(doing())?);
             }
         }
@@ -200,19 +240,17 @@ impl Show<'_> {
         let kind = first.dtype()?.to_descriptor()?;
         let mut parts = Vec::with_capacity(self.sources.len());
         for source in self.sources {
-            let Ok(dataset) = source.file.dataset(path) else {
+            let Some((shape, its)) = source.datasets.get(path) else {
                 return Ok(());
             };
-            let shape = dataset.shape();
             let rows = match source.atoms {
                 None if of_atoms => source.total_atoms,
                 _ => source.frames,
             };
-            let same = dataset.dtype()?.to_descriptor()? == kind;
-            if shape.first() != Some(&rows) || !same {
+            if shape.first() != Some(&rows) || *its != kind {
                 return Ok(());
             }
-            parts.push(shape);
+            parts.push(shape.clone());
         }
         let flat = of_atoms && self.ragged;
         // What follows the axis of frames or atoms.

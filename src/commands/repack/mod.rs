@@ -107,13 +107,9 @@ fn run(args: &RepackArgs, world: &World, signals: Result<Signals>, talk: bool) -
         if !talk {
             return Ok(());
         }
-        print(&said(&setting, error, begun, ranks_of(world))?)
+        print(&said(&setting, error, begun, world.ranks().size())?)
     })?;
     Ok(())
-}
-
-fn ranks_of(world: &World) -> usize {
-    world.ranks().size()
 }
 
 /// The source, as a result and as a file.
@@ -144,10 +140,9 @@ fn pack(
         .cloned()
         .collect();
     let checked = look(setting, ranks, sources, &mut reader, &mine, temporary);
-    let mut worst = [together(ranks, checked)?];
-    let all = ranks.gather(&worst);
-    worst[0] = all.iter().flatten().copied().fold(0.0, f64::max);
-    Ok(worst[0])
+    let worst = together(ranks, checked)?;
+    let all = ranks.gather(&[worst]);
+    Ok(all.iter().flatten().copied().fold(0.0, f64::max))
 }
 
 /// This rank's share of the comparison: bytes with the source, and frames with their checksums.

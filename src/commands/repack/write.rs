@@ -1,15 +1,16 @@
 //! The rounds: one unit of the same dataset on each rank, written collectively.
 
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
-use ::hdf5::FileBuilder;
+use ::hdf5::{File, FileBuilder};
 
 use crate::adapters::hdf5::failed;
 use crate::adapters::hdf5::ffi::Transfer;
 use crate::adapters::hdf5::repack::fill::{Reader, Unit, Values, write as write_unit};
 use crate::adapters::hdf5::sink::open_parallel;
 use crate::adapters::mpi::MpiRanks;
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, Kind, Result};
 use crate::engine::ports::Ranks;
 use crate::engine::together::together;
 
@@ -24,7 +25,7 @@ pub(super) fn write(
     units: &[Unit],
     path: &Path,
 ) -> Result<()> {
-    let (rank, size) = (ranks.rank(), ranks.size());
+    let size = ranks.size();
     // One rank needs no MPI-IO, and what HDF5 does alone is faster.
     let opened = if size == 1 {
         let mut builder = FileBuilder::new();
@@ -39,20 +40,38 @@ pub(super) fn write(
     } else {
         Transfer::Collective
     };
-    let file = together(ranks, opened.map_err(Error::abandoned))?;
+    // Dropping the file closes it, which is collective: not unless all ranks have it, and after nothing went wrong.
+    let opened = opened.map(ManuallyDrop::new).map_err(Error::abandoned);
+    let file = together(ranks, opened)?;
+    let filled = fill(setting, ranks, reader, units, (&file, transfer));
+    match filled {
+        Err(error) if error.kind != Kind::Stopped && size > 1 => return Err(error.abandoned()),
+        _ => {}
+    }
+    let closed = close(ranks, path, Some(path), || {
+        ManuallyDrop::into_inner(file).close()
+    });
+    filled.and(closed)
+}
+
+/// The rounds of all pieces. Collective: a rank with nothing to write takes part, as does one with an error.
+fn fill(
+    setting: &Setting<'_>,
+    ranks: &mut MpiRanks,
+    reader: &mut Reader<'_>,
+    units: &[Unit],
+    (file, transfer): (&File, Transfer),
+) -> Result<()> {
+    let (rank, size) = (ranks.rank(), ranks.size());
     for (k, piece) in setting.pieces.iter().enumerate() {
         let of_piece: Vec<&Unit> = units.iter().filter(|unit| unit.piece == k).collect();
-        let dataset = file.dataset(&piece.path).map_err(failed(format!(
-            "{}: {}",
-            path.display(),
-            piece.path
-        )));
-        let dataset = together(ranks, dataset.map_err(Error::abandoned))?;
+        let dataset = file.dataset(&piece.path).map(ManuallyDrop::new);
+        let dataset = dataset.map_err(failed(&piece.path));
+        let dataset = together(ranks, dataset)?;
         for round in of_piece.chunks(size) {
             let mine = round.get(rank);
             let read = mine.map(|unit| reader.read(unit)).transpose();
             let go_on = setting.signals.go_on();
-            // Whoever has nothing takes part with nothing, whoever has an error as well.
             let (rows, values, error) = match read {
                 Ok(Some(values)) => (mine.map(|unit| unit.rows.clone()), values, None),
                 Ok(None) => (None, Values::Bytes(&[]), None),
@@ -60,8 +79,14 @@ pub(super) fn write(
             };
             let written = write_unit(&dataset, rows.as_slice(), &values, transfer);
             let ended = error.map_or(written, Err).and(go_on);
-            together(ranks, ended)?;
+            if let Err(error) = together(ranks, ended) {
+                if error.kind == Kind::Stopped || size == 1 {
+                    drop(ManuallyDrop::into_inner(dataset));
+                }
+                return Err(error);
+            }
         }
+        drop(ManuallyDrop::into_inner(dataset));
     }
-    close(ranks, path, Some(path), || file.close())
+    Ok(())
 }

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use ::hdf5::{Dataset, File, FileBuilder, H5Type};
+use ::hdf5::{Dataset, H5Type};
 
 use crate::adapters::lock::beside;
 use crate::adapters::whole_file::replace;
@@ -15,9 +15,9 @@ use crate::planning::frame_set::FrameSet;
 
 use super::super::create::folder_of;
 use super::super::result_reader::ResultReader;
-use super::super::{failed, ffi, open_read_only};
+use super::super::{ffi, open_read_only};
 use super::plan::Part;
-use super::write::{Merged, Pen, write};
+use super::write::{Merged, Pen, write_all};
 
 /// `FILE.merging`.
 const SUFFIX: &str = ".merging";
@@ -74,23 +74,7 @@ fn write_copy(
     fs::copy(into, copy).map_err(|e| Error::failure(format!("{shown}: cannot be copied: {e}")))?;
     go_on()?;
     let from = open_read_only(into)?;
-    let before = ffi::open_objects();
-    let to: File = FileBuilder::new()
-        .open_rw(copy)
-        .map_err(failed(format!("{shown}: its copy cannot be opened")))?;
-    let mut merged = Vec::with_capacity(parts.len());
-    for part in parts {
-        merged.push(write((&from, &to), &mut Hdf5, result, part, level, go_on)?);
-    }
-    to.flush()
-        .and_then(|()| to.close())
-        .map_err(failed(format!("{shown}: its copy cannot be written")))?;
-    if ffi::open_objects() > before {
-        return Err(Error::failure(format!(
-            "{shown}: its copy cannot be written (disk full, over quota?)"
-        )));
-    }
-    Ok(merged)
+    write_all((&from, copy), &mut Hdf5, result, parts, level, go_on)
 }
 
 /// Says how much is missing before anything is written.

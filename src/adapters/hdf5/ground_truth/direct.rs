@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use ::hdf5::{Dataset, File, FileBuilder, Group, H5Type};
+use ::hdf5::{Dataset, File, Group, H5Type};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::adapters::lock::beside;
@@ -22,9 +22,9 @@ use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 
 use super::super::result_reader::ResultReader;
-use super::super::{failed, ffi, open_read_only};
+use super::super::{failed, open_read_only};
 use super::plan::Part;
-use super::write::{Merged, Pen, write};
+use super::write::{Merged, Pen, write_all};
 
 /// `FILE.merge-shadow`, and the journal.
 const SHADOW: &str = ".merge-shadow";
@@ -81,30 +81,16 @@ fn merge_by(
             .map_err(doing)?,
         journal: Journal::create(into, &beside(into, JOURNAL))?,
         fresh: Vec::new(),
-        old: holes.clone(),
     };
-    let before = ffi::open_objects();
-    let to: File = FileBuilder::new()
-        .open_rw(shadow)
-        .map_err(failed(format!("{shown}: its shadow cannot be opened")))?;
-    let mut merged = Vec::with_capacity(parts.len());
-    for part in parts {
-        merged.push(write((&from, &to), &mut pen, result, part, level, go_on)?);
-    }
-    to.flush()
-        .and_then(|()| to.close())
-        .map_err(failed(format!("{shown}: its shadow cannot be written")))?;
-    if ffi::open_objects() > before {
-        return Err(Error::failure(format!(
-            "{shown}: its shadow cannot be written (disk full, over quota?)"
-        )));
-    }
+    let merged = write_all((&from, shadow), &mut pen, result, parts, level, go_on)?;
     drop(from);
-    holes.append(&mut pen.fresh.clone());
-    holes.sort_unstable_by_key(|hole| hole.start);
     let Planner {
-        file, mut journal, ..
+        file,
+        mut journal,
+        fresh,
     } = pen;
+    holes.extend(fresh);
+    holes.sort_unstable_by_key(|hole| hole.start);
     changes(&file, shadow, &holes, &mut journal).map_err(doing)?;
     // What the journal will point to has to be there first.
     file.sync_all().map_err(doing)?;
@@ -116,10 +102,8 @@ fn merge_by(
 struct Planner {
     file: PlainFile,
     journal: Journal,
-    /// Where new data are.
+    /// Where new data are that are written at once.
     fresh: Vec<Range<u64>>,
-    /// Where the large data of the file are.
-    old: Vec<Range<u64>>,
 }
 
 impl Pen for Planner {
@@ -135,9 +119,11 @@ impl Pen for Planner {
         let place = place::<T>(dataset)?;
         let row =
             (place.end - place.start) / dataset.shape().first().map_or(1, |n| *n as u64).max(1);
-        let known = |places: &[Range<u64>]| places.contains(&place);
-        let is_old = known(&self.old) || self.is_within(&place);
-        if !is_old && !known(&self.fresh) {
+        // What begins behind the end of the file was not in it, and nothing in it points there.
+        let is_fresh = place.start >= self.journal.length_before();
+        // A dataset comes block by block, beside two others.
+        let known = self.fresh.iter().rev().take(3).any(|other| *other == place);
+        if is_fresh && !known {
             self.fresh.push(place.clone());
         }
         let mut bytes = values.as_bytes();
@@ -145,23 +131,15 @@ impl Pen for Planner {
             let (now, rest) = bytes.split_at(((run.end - run.start) * row) as usize);
             bytes = rest;
             let at = place.start + run.start * row;
-            if is_old {
-                self.journal.add(at, now)?;
-            } else {
+            if is_fresh {
                 self.file.write_all_at(now, at).map_err(|e| {
                     Error::failure(format!("{}: cannot be written: {e}", dataset.filename()))
                 })?;
+            } else {
+                self.journal.add(at, now)?;
             }
         }
         Ok(())
-    }
-}
-
-impl Planner {
-    /// Whether small data were in the file before: HDF5 finds places for new ones behind its end.
-    fn is_within(&self, place: &Range<u64>) -> bool {
-        let length = self.journal.length_before();
-        place.end <= length && place.end - place.start < LARGE
     }
 }
 

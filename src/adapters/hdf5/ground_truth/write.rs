@@ -4,9 +4,11 @@
 //! computed and was not completed before; several levels stand side by side. Unlike it, no dataset is deleted or made
 //! anew, and only what changes is written.
 
+use std::path::Path;
+
 use ::hdf5::plist::dataset_create::{AllocTime, FillTime};
 use ::hdf5::types::VarLenUnicode;
-use ::hdf5::{Dataset, File, Group, H5Type};
+use ::hdf5::{Dataset, File, FileBuilder, Group, H5Type};
 
 use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::frame_set::FrameSet;
@@ -49,9 +51,36 @@ struct Places {
     status: Option<(Dataset, bool)>,
 }
 
+/// Writes `parts` of `result` at `level` into the file at `path`, which is a copy of `from`.
+pub(super) fn write_all(
+    (from, path): (&File, &Path),
+    pen: &mut impl Pen,
+    result: &ResultReader,
+    parts: &[Part],
+    level: &str,
+    go_on: GoOn<'_>,
+) -> Result<Vec<Merged>> {
+    let doing = || failed(format!("{}: cannot be written", path.display()));
+    let before = ffi::open_objects();
+    let to = FileBuilder::new().open_rw(path).map_err(doing())?;
+    let merged = parts
+        .iter()
+        .map(|part| write((from, &to), pen, result, part, level, go_on))
+        .collect::<Result<Vec<_>>>()?;
+    to.flush().and_then(|()| to.close()).map_err(doing())?;
+    // The file closes with the last of its objects.
+    if ffi::open_objects() > before {
+        return Err(Error::failure(format!(
+            "{}: cannot be written (disk full, over quota?)",
+            path.display()
+        )));
+    }
+    Ok(merged)
+}
+
 /// Writes `part` of `result` at `level` into `to`; what was there before is read from `from`, the same file before the
 /// change.
-pub(super) fn write(
+fn write(
     (from, to): (&File, &File),
     pen: &mut impl Pen,
     result: &ResultReader,

@@ -17,25 +17,6 @@ pub(in super::super) fn copy(from: &Location, to: &Location) -> ::hdf5::Result<b
     Ok(all)
 }
 
-/// Copies those of the attributes that are references once more: HDF5 empties them where it copies an object.
-pub(super) fn renew_references(from: &Location, to: &Location) -> ::hdf5::Result<()> {
-    for name in from.attr_names()? {
-        let attribute = from.attr(&name)?;
-        let refers = match attribute.dtype()?.to_descriptor() {
-            Ok(TypeDescriptor::Reference(_)) => true,
-            Ok(TypeDescriptor::VarLenArray(inner)) => {
-                matches!(*inner, TypeDescriptor::Reference(_))
-            }
-            _ => false,
-        };
-        if refers {
-            to.delete_attr(&name)?;
-            copy_one(from, &attribute, to, &name)?;
-        }
-    }
-    Ok(())
-}
-
 fn copy_one(
     from: &Location,
     attribute: &Attribute,

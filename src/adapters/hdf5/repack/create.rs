@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ::hdf5::plist::dataset_create::FillTime;
+use ::hdf5::types::{TypeDescriptor, VarLenAscii, VarLenUnicode};
 use ::hdf5::{File, FileBuilder, Group};
 
 use crate::domain::error::{Error, Result};
@@ -24,10 +25,7 @@ pub fn create(path: &Path, from: &File, items: &[Item], wishes: &Wishes) -> Resu
                 to.create_group(name).map_err(doing())?;
             }
             Item::Link(name, first) => to.link_hard(first, name).map_err(doing())?,
-            Item::Whole(name) => {
-                let (group, name) = split(name);
-                ffi::copy_object(&at(from, group)?, &at(&to, group)?, name)?;
-            }
+            Item::Whole(path) => copy(&to, from, path).map_err(doing())?,
             Item::Piece(piece) => make(&to, from, piece, wishes).map_err(doing())?,
         }
     }
@@ -37,16 +35,10 @@ pub fn create(path: &Path, from: &File, items: &[Item], wishes: &Wishes) -> Resu
             Item::Group(name) => {
                 attributes::copy(&*at(from, name)?, &*at(&to, name)?).map_err(doing())?
             }
-            Item::Piece(Piece { path, .. }) => {
+            Item::Piece(Piece { path, .. }) | Item::Whole(path) => {
                 let pair = (from.dataset(path), to.dataset(path));
                 let (from, to) = (pair.0.map_err(doing())?, pair.1.map_err(doing())?);
                 attributes::copy(&from, &to).map_err(doing())?
-            }
-            Item::Whole(path) => {
-                let pair = (from.dataset(path), to.dataset(path));
-                let (from, to) = (pair.0.map_err(doing())?, pair.1.map_err(doing())?);
-                attributes::renew_references(&from, &to).map_err(doing())?;
-                true
             }
             Item::Link(..) => true,
         };
@@ -65,15 +57,28 @@ pub fn create(path: &Path, from: &File, items: &[Item], wishes: &Wishes) -> Resu
     Ok(())
 }
 
-/// Group and name.
-fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('/').unwrap_or(("", path))
-}
-
 fn at(file: &File, group: &str) -> Result<Group> {
     let name = if group.is_empty() { "/" } else { group };
     file.group(name)
         .map_err(failed(format!("{}: {name}", file.filename())))
+}
+
+/// A dataset as it is, with its values.
+fn copy(to: &File, from: &File, path: &str) -> ::hdf5::Result<()> {
+    let source = from.dataset(path)?;
+    let kind = source.dtype()?;
+    let new = to.new_dataset_builder().empty_as(&kind);
+    let new = new.shape(source.space()?.extents()?).create(path)?;
+    match kind.to_descriptor()? {
+        TypeDescriptor::VarLenUnicode => new.write_raw(&source.read_raw::<VarLenUnicode>()?),
+        TypeDescriptor::VarLenAscii => new.write_raw(&source.read_raw::<VarLenAscii>()?),
+        TypeDescriptor::VarLenArray(_) | TypeDescriptor::Reference(_) => Err(format!(
+            "{path} holds {}, which is not copied",
+            kind.to_descriptor()?
+        )
+        .into()),
+        _ => ffi::copy_values(&source, &new),
+    }
 }
 
 fn make(to: &File, from: &File, piece: &Piece, wishes: &Wishes) -> ::hdf5::Result<()> {

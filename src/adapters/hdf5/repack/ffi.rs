@@ -1,40 +1,37 @@
-//! Two calls that the high-level crate lacks.
+//! Calls that the high-level crate lacks.
 
 use std::ffi::CString;
 
-use ::hdf5::{Attribute, Group, Location};
+use ::hdf5::{Attribute, Dataset, Location};
 use hdf5_sys::h5a::{H5Aclose, H5Acreate2, H5Aread, H5Awrite};
-use hdf5_sys::h5o::H5Ocopy;
+use hdf5_sys::h5d::{H5Dread, H5Dwrite};
 use hdf5_sys::h5p::H5P_DEFAULT;
+use hdf5_sys::h5s::H5S_ALL;
 use hdf5_sys::h5z::H5Zfilter_avail;
 
-use crate::domain::error::{Error, Result};
-
-/// Copies the object `name` of `from`, with its values and attributes, to the same name in `to`.
-pub(super) fn copy_object(from: &Group, to: &Group, name: &str) -> Result<()> {
-    let doing = |why: &str| {
-        Error::failure(format!(
-            "{}: {}/{name} cannot be copied{why}",
-            from.filename(),
-            from.name().trim_end_matches('/')
-        ))
-    };
-    let text = CString::new(name).map_err(|_| doing(": its name has a zero byte"))?;
-    // SAFETY: both groups are open, the name is a C string that lives through the call, and both lists are the default ones.
-    let code = hdf5::sync::sync(|| unsafe {
-        H5Ocopy(
-            from.id(),
-            text.as_ptr(),
-            to.id(),
-            text.as_ptr(),
-            H5P_DEFAULT,
-            H5P_DEFAULT,
-        )
-    });
-    if code < 0 {
-        return Err(doing(""));
-    }
-    Ok(())
+/// Copies all values of a dataset that are nothing but bytes, into one of the same type and shape. (`H5Ocopy` crashes where a
+/// write fails.)
+pub(super) fn copy_values(from: &Dataset, to: &Dataset) -> hdf5::Result<()> {
+    let kind = from.dtype()?;
+    let mut bytes = vec![0_u8; kind.size() * from.size()];
+    hdf5::sync::sync(|| {
+        // SAFETY: the dataset is open, and `bytes` has room for all of its elements of the type that it is read as.
+        let read = unsafe {
+            let all = (H5S_ALL, H5S_ALL, H5P_DEFAULT);
+            let target = bytes.as_mut_ptr().cast();
+            H5Dread(from.id(), kind.id(), all.0, all.1, all.2, target)
+        };
+        // SAFETY: as above; the other one has as many elements.
+        let written = unsafe {
+            let all = (H5S_ALL, H5S_ALL, H5P_DEFAULT);
+            let source = bytes.as_ptr().cast();
+            H5Dwrite(to.id(), kind.id(), all.0, all.1, all.2, source)
+        };
+        if read.min(written) < 0 {
+            return Err(hdf5::Error::query().unwrap_or_else(|_| "values".into()));
+        }
+        Ok(())
+    })
 }
 
 /// Copies an attribute whose values are nothing but bytes, with its type.

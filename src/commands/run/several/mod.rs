@@ -15,7 +15,7 @@ use crate::adapters::mpi::MpiRanks;
 use crate::commands::output::print;
 use crate::commands::table::{duration, table, thousands};
 use crate::domain::error::{Error, Kind, Result};
-use crate::engine::ports::{Ranks, Stop};
+use crate::engine::ports::Ranks;
 use crate::engine::together::{on_first_rank, together};
 use crate::planning::status::{Status, StatusCounts};
 
@@ -144,7 +144,8 @@ impl Several {
                 outcome: outcome.map_err(|error| error.message),
                 seconds: begun.elapsed().as_secs_f64(),
             });
-            if stopped || start.signals().wish() > Stop::No {
+            // A signal that only one rank has heard of is agreed upon by the next job.
+            if stopped {
                 break;
             }
         }
