@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use support::folder::Folder;
 use support::results::read;
-use support::tap::{Moment, Strike, Tap, Victims};
+use support::tap::{Fault, Moment, Strike, Tap, Victims};
 use support::torture::sample;
 
 const KEY: &str = "training/argon";
@@ -387,5 +387,43 @@ fn kills_at_any_point_lose_nothing() {
             "{} events, {fired} kills, {torn} files to be completed{direct}",
             recorded.len()
         );
+    }
+}
+
+/// A disk that is full from some write on: one line of error, the file as it was or whole, and the next merge makes it whole.
+#[test]
+fn a_full_disk_loses_nothing() {
+    let folder = folder();
+    run(&folder, "--keys training/** -o r.h5");
+    let target = folder.path("mbe.h5");
+    let before = folder.path("before.h5");
+    fs::copy(&target, &before).unwrap();
+    let old = contents(&before);
+    for direct in ["", " --direct"] {
+        let merge = format!("merge r.h5 --into mbe.h5{direct}");
+        let restore = || fs::copy(&before, &target).unwrap();
+        restore();
+        let tap = Tap::on(&target).logged();
+        tap.put_on(folder.alone(&merge)).expect(0);
+        let recorded = tap.log();
+        let whole = contents(&target);
+        let mut fired = 0;
+        for event in sample((1..=recorded.len() as u64).collect(), 24, usize::MAX) {
+            restore();
+            let tap = Tap::on(&target).strike(Strike::Fault(Fault::NoSpace, true), event);
+            let failed = tap.put_on(folder.alone(&merge)).run();
+            if tap.fired().is_some() && failed.code != Some(0) {
+                fired += 1;
+                failed.expect(1).error("");
+            }
+            let now = std::panic::catch_unwind(|| contents(&target)).ok();
+            let good = now.is_some_and(|now| now == old || now == whole);
+            assert!(good || !direct.is_empty(), "{event}");
+            folder.alone(&merge).expect(0);
+            assert!(contents(&target) == whole, "{event}");
+            let left = ["before.h5", "mbe.h5", "mbe.h5.lock", "r.h5"];
+            assert_eq!(folder.names(), left, "{event}");
+        }
+        assert!(fired > 5, "{fired} of {}", recorded.len());
     }
 }
