@@ -3,30 +3,16 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use support::folder::{Folder, perturbed};
+use support::python::said;
 
 const LJ: &str = "--calculator lennard-jones --param cutoff=8.5";
 
-/// `scripts/test` provides the interpreter; there is no test without it.
 fn python(folder: &Folder, action: &str, names: &[&str]) {
-    let interpreter = std::env::var_os("FRAMEWISE_PYTHON")
-        .expect("FRAMEWISE_PYTHON names a Python with ase and h5py; scripts/test makes one");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/compare.py");
-    let output = Command::new(interpreter)
-        .arg(script)
-        .arg(action)
-        .args(names.iter().map(|name| folder.path(name)))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{action} {names:?}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    said("compare.py", folder, std::iter::once(&action).chain(names));
 }
 
 /// Compares two files of the folder; the JSON is what the witness finds too.

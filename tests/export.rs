@@ -4,31 +4,15 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use support::folder::{Folder, perturbed};
+use support::python::said;
 
 const LJ: &str =
     "--calculator lennard-jones --param epsilon=0.0104 --param sigma=3.4 --param cutoff=8.5";
 
-/// `scripts/test` provides the interpreter; there is no test without it.
 fn python(folder: &Folder, action: &str, names: &[&str]) {
-    let interpreter = std::env::var_os("FRAMEWISE_PYTHON").expect(
-        "FRAMEWISE_PYTHON names a Python with ase, h5py and pyarrow; scripts/test makes one",
-    );
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/export.py");
-    let output = Command::new(interpreter)
-        .arg(script)
-        .arg(action)
-        .args(names.iter().map(|name| folder.path(name)))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{action} {names:?}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    said("export.py", folder, std::iter::once(&action).chain(names));
 }
 
 /// A result of some of the frames of a file of `tests/data`.

@@ -2,25 +2,19 @@
 
 mod support;
 
-use std::path::Path;
-use std::process::Command;
-
 use framewise::adapters::hdf5::result_reader::ResultReader;
 use serde_json::Value;
 
 use support::folder::Folder;
+use support::python::said;
 use support::results::{assert_same, read};
 
 fn make(folder: &Folder, count: usize) {
-    let interpreter = std::env::var_os("FRAMEWISE_PYTHON")
-        .expect("FRAMEWISE_PYTHON names a Python with h5py; scripts/test makes one");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/structures.py");
-    let made = Command::new(interpreter)
-        .arg(script)
-        .args(["make", "many.h5", &count.to_string()])
-        .current_dir(folder.path("."))
-        .status();
-    assert!(made.unwrap().success());
+    said(
+        "structures.py",
+        folder,
+        ["make", "many.h5", &count.to_string()],
+    );
 }
 
 #[test]

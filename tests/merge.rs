@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use support::folder::Folder;
+use support::python::{said, script};
 use support::results::read;
 use support::tap::{Fault, Moment, Strike, Tap, Victims};
 use support::torture::sample;
@@ -23,26 +24,9 @@ fn folder() -> Folder {
     folder
 }
 
-fn python() -> Command {
-    let interpreter = std::env::var_os("FRAMEWISE_PYTHON")
-        .expect("FRAMEWISE_PYTHON names a Python with h5py; scripts/test makes one");
-    let mut command = Command::new(interpreter);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/structures.py");
-    command.arg(script);
-    command
-}
-
 /// What a script that locks and reads as mbe-automation does is told to do, and says.
 fn structures(arguments: &[&str], folder: &Folder) -> String {
-    let mut command = python();
-    let output = command
-        .args(arguments)
-        .current_dir(folder.path("."))
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}\n{error}");
-    String::from_utf8(output.stdout).unwrap()
+    said("structures.py", folder, arguments)
 }
 
 /// All levels of theory of a structure.
@@ -272,9 +256,8 @@ struct Holder(Child);
 
 impl Holder {
     fn of(folder: &Folder) -> Self {
-        let mut child = python()
+        let mut child = script("structures.py", folder)
             .args(["lock", "mbe.h5", "60"])
-            .current_dir(folder.path("."))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -2,27 +2,17 @@
 
 mod support;
 
-use std::path::Path;
-use std::process::Command;
-
 use framewise::adapters::hdf5::input::Input;
 use framewise::domain::frame::FrameBlock;
 use framewise::engine::ports::Source as _;
 use framewise::planning::frame_set::FrameSet;
 
 use support::folder::Folder;
+use support::python::said;
 use support::results::{bits, read};
 
 fn make(folder: &Folder, variant: &str) {
-    let interpreter = std::env::var_os("FRAMEWISE_PYTHON")
-        .expect("FRAMEWISE_PYTHON names a Python with h5py; scripts/test makes one");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/writers.py");
-    let made = Command::new(interpreter)
-        .arg(script)
-        .args(["in.h5", variant])
-        .current_dir(folder.path("."))
-        .status();
-    assert!(made.unwrap().success(), "{variant}");
+    said("writers.py", folder, ["in.h5", variant]);
 }
 
 /// The frames in the result, as it has them.

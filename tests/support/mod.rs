@@ -15,6 +15,7 @@ pub mod mpi;
 pub mod poison;
 pub mod power;
 pub mod processes;
+pub mod python;
 pub mod results;
 pub mod scenario;
 pub mod tap;
