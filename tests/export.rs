@@ -185,3 +185,91 @@ fn filters_leave_frames_out_and_say_how_many() {
         .error("none of 12 completed frames is left (left out: 12 by --energy-window)");
     assert!(!folder.path("none.xyz").exists());
 }
+
+#[test]
+fn properties_go_through_import_run_and_export() {
+    let folder = Folder::new();
+    let check = |action: &str, names: &[&str]| {
+        said(
+            "interchange.py",
+            &folder,
+            std::iter::once(&action).chain(names),
+        );
+    };
+    for kind in ["constant", "varying", "ragged"] {
+        let source = format!("{kind}.xyz");
+        check("write", &[kind, &source]);
+        folder.import(kind);
+        // What was imported, as it came.
+        for (file, action) in [
+            (format!("{kind}.out.xyz"), "same"),
+            (format!("{kind}.npz"), "arrays"),
+            (format!("{kind}.parquet"), "table"),
+        ] {
+            folder
+                .alone(&format!("export {kind}.h5 -o {file}"))
+                .expect(0);
+            check(action, &[&source, &file]);
+        }
+        // The same bytes again, by way of a second import.
+        fs::copy(
+            folder.path(&format!("{kind}.out.xyz")),
+            folder.path("again.xyz"),
+        )
+        .unwrap();
+        folder
+            .alone("import again.xyz -o again.h5 --overwrite")
+            .expect(0);
+        folder
+            .alone("export again.h5 -o again.out.xyz --overwrite")
+            .expect(0);
+        let read = |name: &str| fs::read(folder.path(name)).unwrap();
+        assert!(read("again.xyz") == read("again.out.xyz"), "{kind}");
+        // With results beside them.
+        folder
+            .on(
+                2,
+                &format!("run {kind}.h5 -o {kind}.r.h5 -c null --carry all"),
+            )
+            .expect(0)
+            .says("--carry all: longer is left out: it holds texts of any length");
+        folder
+            .alone(&format!("export {kind}.r.h5 -o {kind}.r.xyz"))
+            .expect(0);
+        check("same", &[&source, &format!("{kind}.r.xyz")]);
+    }
+    folder
+        .alone("export constant.h5 -o x.xyz --max-force 1")
+        .expect(2)
+        .error("constant.h5: holds frames but no results");
+    folder
+        .alone("export constant.r.h5 -o x.xyz --key trajectory")
+        .expect(2)
+        .error("is a result, all of whose frames are in one group");
+}
+
+#[test]
+fn labels_of_others_are_not_taken_for_results() {
+    let folder = Folder::new();
+    let text = "1\nProperties=species:S:1:pos:R:3:forces:R:3 energy=-1.5 frame=7 pbc=\"F F F\"\n\
+                Ar 0.0 0.0 0.0 0.0 0.0 0.25\n";
+    fs::write(folder.path("dft.xyz"), text).unwrap();
+    folder.import("dft");
+    folder.alone("export dft.h5 -o same.xyz").expect(0);
+    assert_eq!(fs::read_to_string(folder.path("same.xyz")).unwrap(), text);
+    folder
+        .alone("run dft.h5 -o r.h5 -c null --carry all")
+        .expect(0);
+    folder
+        .alone("export r.h5 -o r.xyz")
+        .expect(0)
+        .says("property \"frame\" is left out");
+    let written = fs::read_to_string(folder.path("r.xyz")).unwrap();
+    for expected in [
+        "Properties=species:S:1:pos:R:3:forces:R:3:input_forces:R:3 energy=0.0",
+        " frame=0 input_energy=-1.5 ",
+        "Ar 0.0 0.0 0.0 0.0 0.0 0.0 0.0 0.0 0.25",
+    ] {
+        assert!(written.contains(expected), "{written}");
+    }
+}

@@ -13,6 +13,7 @@ pub mod error;
 pub mod frame;
 pub mod kernel;
 pub mod kernels;
+pub mod label;
 pub mod neighbors;
 pub mod panics;
 pub mod parameters;

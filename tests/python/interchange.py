@@ -5,6 +5,7 @@ Each takes any number of pairs:
 interchange.py write KIND X.xyz        writes a trajectory with everything ASE can put into extended XYZ
 interchange.py imported X.xyz X.h5     fails unless both hold the same, bit for bit
 interchange.py exported X.h5 X.extxyz  fails unless the completed frames came out, bit for bit
+interchange.py same X.xyz Y.xyz        fails unless Y has all that X has, and no more than labels, bit for bit
 """
 
 import sys
@@ -118,7 +119,58 @@ def exported(result, path):
             same(atoms.numbers, species[:] if isinstance(species, h5py.Dataset) else species["value"][rows], "species")
 
 
+LABELS = {"frame", "energy", "forces", "stress"}
+
+
+def same_files(source, path):
+    """Every property; longer, texts of any length, is not carried over into results."""
+    before, after = read(source, ":", format="extxyz"), read(path, ":", format="extxyz")
+    assert len(before) == len(after) > 0
+    labelled = any("frame" in b.info for b in after)
+    for a, b in zip(before, after):
+        same(b.numbers, a.numbers, "species")
+        same(b.positions, a.positions, "positions")
+        same(b.cell.array, a.cell.array, "cell")
+        same(b.pbc, a.pbc, "pbc")
+        expected = set(a.info) - ({"longer"} if labelled else set())
+        assert set(b.info) - LABELS == expected, set(b.info) ^ expected
+        assert set(b.arrays) - LABELS == set(a.arrays), set(b.arrays) ^ set(a.arrays)
+        for name in expected:
+            same(b.info[name], a.info[name], name)
+        for name in a.arrays:
+            same(b.arrays[name], a.arrays[name], name)
+            assert b.arrays[name].dtype.kind == a.arrays[name].dtype.kind, name
+    if labelled:
+        assert all(b.calc is not None for b in after)
+
+
+def arrays(source, path):
+    """The arrays of NumPy that export made of it."""
+    frames, found = read(source, ":", format="extxyz"), np.load(path)
+    rows = np.concatenate([[0], np.cumsum([len(a) for a in frames])])
+    for k, atoms in enumerate(frames):
+        of = lambda name: (found[name][rows[k]:rows[k + 1]] if "offsets" in found else found[name][k])
+        for name in ("q", "ids", "flag", "velo", "box"):
+            same(of(name), atoms.arrays[name], name)
+        for name in ("energy_of_old", "n", "ok", "vector", "matrix", "counts", "a/b"):
+            same(found[name][k], atoms.info[name], name)
+        expected = atoms.info.get("sometimes", np.nan)
+        same(found["sometimes"][k], expected, "sometimes")
+    assert "energy" not in found and "tag" not in found and "label" not in found
+
+
+def table(source, path):
+    import pandas
+
+    frames, found = read(source, ":", format="extxyz"), pandas.read_parquet(path)
+    for name in ("energy_of_old", "n", "ok", "label", "a/b"):
+        assert list(found[name]) == [a.info[name] for a in frames], name
+    same(found["sometimes"], [a.info.get("sometimes", np.nan) for a in frames], "sometimes")
+    assert "energy" not in found and list(found["n_atoms"]) == [len(a) for a in frames]
+
+
 if __name__ == "__main__":
-    action = {"write": write_everything, "imported": imported, "exported": exported}[sys.argv[1]]
+    action = {"write": write_everything, "imported": imported, "exported": exported,
+              "same": same_files, "arrays": arrays, "table": table}[sys.argv[1]]
     for pair in zip(sys.argv[2::2], sys.argv[3::2]):
         action(*pair)

@@ -40,16 +40,19 @@ pub fn write_frame(out: &mut impl Write, labelled: &Labelled<'_>) -> io::Result<
     writeln!(out, "ITEM: TIMESTEP\n{}", labelled.index)?;
     writeln!(out, "ITEM: NUMBER OF ATOMS\n{}", frame.len())?;
     write_box(out, &place, edges)?;
-    writeln!(out, "ITEM: ATOMS id type element xu yu zu fx fy fz")?;
+    let forces = labelled.label.and_then(|label| label.forces);
+    let more = if forces.is_some() { " fx fy fz" } else { "" };
+    writeln!(out, "ITEM: ATOMS id type element xu yu zu{more}")?;
     let turned = |v: [f64; 3]| place.axes.map_or(v, |axes| axes.map(|axis| dot(axis, v)));
     let atoms = frame.species.iter().zip(frame.positions);
-    for (id, ((z, r), f)) in (1..).zip(atoms.zip(labelled.forces)) {
-        let ([x, y, w], [a, b, c]) = (turned(*r), turned(*f));
-        writeln!(
-            out,
-            "{id} {z} {} {x:?} {y:?} {w:?} {a:?} {b:?} {c:?}",
-            symbol(*z)
-        )?;
+    for (i, (z, r)) in atoms.enumerate() {
+        let [x, y, w] = turned(*r);
+        write!(out, "{} {z} {} {x:?} {y:?} {w:?}", i + 1, symbol(*z))?;
+        if let Some(forces) = forces {
+            let [a, b, c] = turned(forces[i]);
+            write!(out, " {a:?} {b:?} {c:?}")?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::path::Path;
 
 use crate::adapters::extxyz::writer::{Labelled, Names};
+use crate::adapters::source::properties::Properties;
 
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Format {
     LammpsDump,
     /// `NumPy`'s arrays in a zip archive.
     Npz,
-    /// A table of what is one number for a frame.
+    /// A table of what is one value for a frame.
     Parquet,
 }
 
@@ -39,6 +40,51 @@ impl Format {
     /// Whether it can be written into a pipe.
     pub fn is_text(self) -> bool {
         matches!(self, Self::Extxyz | Self::LammpsDump)
+    }
+}
+
+/// What is in a file.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    /// What labels are called in extended XYZ.
+    pub names: Names,
+    /// Whether frames have results.
+    pub has_labels: bool,
+    /// Further properties: their names, kinds and shapes.
+    pub more: Properties,
+}
+
+impl Format {
+    /// Names that a file of this format has for itself: of frames, and of atoms.
+    pub fn taken(self, names: &Names, has_labels: bool) -> [Vec<String>; 2] {
+        let owned = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
+        let labels: &[&str] = match self {
+            _ if !has_labels => &[],
+            Self::Extxyz => &[&names.energy, &names.stress, "frame"],
+            Self::Npz => &["energy", "stress", "forces"],
+            Self::Parquet => &parquet::LABELS,
+            Self::LammpsDump => &[],
+        };
+        match self {
+            Self::Extxyz => {
+                let forces: &[&str] = if has_labels { &[&names.forces] } else { &[] };
+                let of_frames = [&["Lattice", "Properties", "pbc"], labels].concat();
+                [
+                    owned(&of_frames),
+                    owned(&[&["species", "pos"], forces].concat()),
+                ]
+            }
+            Self::Npz => {
+                let geometry = ["frame", "cell", "pbc", "offsets", "species", "positions"];
+                let all = owned(&[&geometry, labels].concat());
+                [all.clone(), all]
+            }
+            Self::Parquet => {
+                let all = [&["frame", "n_atoms", "formula"], labels].concat();
+                [owned(&all), Vec::new()]
+            }
+            Self::LammpsDump => [Vec::new(), Vec::new()],
+        }
     }
 }
 
@@ -63,11 +109,11 @@ pub trait Sink {
 }
 
 /// Begins a file of this format.
-pub fn begin(format: Format, file: File, names: &Names) -> io::Result<Box<dyn Sink>> {
+pub fn begin(format: Format, file: File, contents: &Contents) -> io::Result<Box<dyn Sink>> {
     Ok(match format {
-        Format::Extxyz => Box::new(text::Extxyz::new(file, names.clone())),
+        Format::Extxyz => Box::new(text::Extxyz::new(file, contents.names.clone())),
         Format::LammpsDump => Box::new(text::LammpsDump::new(file)),
-        Format::Npz => Box::new(npz::Npz::new(file)?),
-        Format::Parquet => Box::new(parquet::Table::new(file)?),
+        Format::Npz => Box::new(npz::Npz::new(file, contents)?),
+        Format::Parquet => Box::new(parquet::Table::new(file, contents)?),
     })
 }

@@ -8,37 +8,67 @@
 //! | `cell`, `pbc` | (F,3,3), (F,3) | Å; rows are vectors |
 //! | `species` | (F,A) | atomic numbers |
 //! | `positions`, `forces` | (F,A,3) | Å, eV/Å |
+//! | any other name | (F,...) or (F,A,...) | a property of frames or of atoms: numbers and truths, no texts |
 //!
-//! Frames of different sizes have (ΣA) and (ΣA,3) for the last ones, and `offsets` (F+1). How many there are is known at
-//! the end: until then each array waits in a nameless temporary file (`TMPDIR`).
+//! Frames of different sizes have (ΣA) and (ΣA,...) for what is of atoms, and `offsets` (F+1). How many there are is known
+//! at the end: until then each array waits in a nameless temporary file (`TMPDIR`). What was not computed is not there.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, Write};
+use std::ops::Range;
 
 use tempfile::SpooledTempFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::{Row, Sink};
+use super::{Contents, Row, Sink};
+use crate::adapters::source::properties::Property;
+use crate::adapters::source::values::{Kind, Values};
 
 /// Bytes of each array that are kept in memory.
 const MEMORY: usize = 4 << 20;
 
+/// Whose values are those of an array.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Frames,
+    Atoms,
+    /// Where each frame's atoms begin.
+    Offsets,
+}
+
 /// Values of one array.
 struct Array {
-    name: &'static str,
+    name: String,
     /// Type as `NumPy` spells it.
     kind: &'static str,
+    of: Of,
+    /// Of one frame or atom.
+    shape: Vec<u64>,
     values: BufWriter<SpooledTempFile>,
 }
 
 impl Array {
-    fn new(name: &'static str, kind: &'static str) -> Self {
+    fn new(name: &str, kind: &'static str, of: Of, shape: &[u64]) -> Self {
         Self {
-            name,
+            name: name.to_owned(),
             kind,
+            of,
+            shape: shape.to_vec(),
             values: BufWriter::new(tempfile::spooled_tempfile(MEMORY)),
         }
+    }
+
+    /// For a property that is numbers or truths.
+    fn of_property(property: &Property, of: Of) -> Option<Self> {
+        let kind = match property.values.kind() {
+            Kind::Real => "<f8",
+            Kind::Integer => "<i8",
+            Kind::Logical => "|b1",
+            Kind::Text => return None,
+        };
+        let shape: Vec<_> = property.shape.iter().map(|n| *n as u64).collect();
+        Some(Self::new(&property.name, kind, of, &shape))
     }
 
     fn reals(&mut self, numbers: &[f64]) -> io::Result<()> {
@@ -48,6 +78,21 @@ impl Array {
 
     fn integer(&mut self, number: u64) -> io::Result<()> {
         self.values.write_all(&(number as i64).to_le_bytes())
+    }
+
+    /// Appends these rows of a property.
+    fn property(&mut self, property: &Property, rows: Range<usize>) -> io::Result<()> {
+        let range = rows.start * property.width()..rows.end * property.width();
+        match &property.values {
+            Values::Real(v) => self.reals(&v[range]),
+            Values::Integer(v) => v[range]
+                .iter()
+                .try_for_each(|x| self.values.write_all(&x.to_le_bytes())),
+            Values::Logical(v) => v[range]
+                .iter()
+                .try_for_each(|x| self.values.write_all(&[u8::from(*x)])),
+            Values::Text(_) => Ok(()),
+        }
     }
 
     /// Appends the array to the archive, with the header of format 1.0
@@ -81,36 +126,51 @@ impl Array {
 pub struct Npz {
     zip: ZipWriter<File>,
     frame: Array,
-    energy: Array,
-    stress: Array,
     cell: Array,
     pbc: Array,
     offsets: Array,
     species: Array,
     positions: Array,
-    forces: Array,
+    labels: Option<Labels>,
+    of_frames: Vec<Option<Array>>,
+    of_atoms: Vec<Option<Array>>,
     frames: u64,
     atoms: u64,
     first: u64,
     is_ragged: bool,
 }
 
+/// What was computed.
+struct Labels {
+    energy: Array,
+    stress: Array,
+    forces: Array,
+}
+
 impl Npz {
     /// Into an empty file.
-    pub fn new(file: File) -> io::Result<Self> {
-        let mut offsets = Array::new("offsets", "<i8");
+    pub fn new(file: File, contents: &Contents) -> io::Result<Self> {
+        let mut offsets = Array::new("offsets", "<i8", Of::Offsets, &[]);
         offsets.integer(0)?;
+        let more = |properties: &[Property], of| {
+            let arrays = properties.iter().map(|p| Array::of_property(p, of));
+            arrays.collect::<Vec<_>>()
+        };
         Ok(Self {
             zip: ZipWriter::new(file),
-            frame: Array::new("frame", "<i8"),
-            energy: Array::new("energy", "<f8"),
-            stress: Array::new("stress", "<f8"),
-            cell: Array::new("cell", "<f8"),
-            pbc: Array::new("pbc", "|b1"),
+            frame: Array::new("frame", "<i8", Of::Frames, &[]),
+            cell: Array::new("cell", "<f8", Of::Frames, &[3, 3]),
+            pbc: Array::new("pbc", "|b1", Of::Frames, &[3]),
             offsets,
-            species: Array::new("species", "|u1"),
-            positions: Array::new("positions", "<f8"),
-            forces: Array::new("forces", "<f8"),
+            species: Array::new("species", "|u1", Of::Atoms, &[]),
+            positions: Array::new("positions", "<f8", Of::Atoms, &[3]),
+            labels: contents.has_labels.then(|| Labels {
+                energy: Array::new("energy", "<f8", Of::Frames, &[]),
+                stress: Array::new("stress", "<f8", Of::Frames, &[3, 3]),
+                forces: Array::new("forces", "<f8", Of::Atoms, &[3]),
+            }),
+            of_frames: more(&contents.more.of_frames, Of::Frames),
+            of_atoms: more(&contents.more.of_atoms, Of::Atoms),
             frames: 0,
             atoms: 0,
             first: 0,
@@ -131,37 +191,54 @@ impl Sink for Npz {
         self.frames += 1;
         self.atoms += atoms;
         self.frame.integer(labelled.index)?;
-        self.energy.reals(&[labelled.energy])?;
-        self.stress.reals(labelled.stress.as_flattened())?;
         self.cell.reals(frame.cell.vectors.as_flattened())?;
         let periodic = frame.cell.periodic.map(u8::from);
         self.pbc.values.write_all(&periodic)?;
         self.offsets.integer(self.atoms)?;
         self.species.values.write_all(frame.species)?;
         self.positions.reals(frame.positions.as_flattened())?;
-        self.forces.reals(labelled.forces.as_flattened())
+        if let (Some(arrays), Some(label)) = (&mut self.labels, &labelled.label) {
+            let stress = label.stress.unwrap_or([[f64::NAN; 3]; 3]);
+            arrays.energy.reals(&[label.energy])?;
+            arrays.stress.reals(stress.as_flattened())?;
+            let forces = label.forces.unwrap_or_default();
+            arrays.forces.reals(forces.as_flattened())?;
+        }
+        let more = &labelled.more;
+        for (array, property) in self.of_frames.iter_mut().zip(&more.properties.of_frames) {
+            if let Some(array) = array {
+                array.property(property, more.row..more.row + 1)?;
+            }
+        }
+        let rows = more.first_atom..more.first_atom + frame.len();
+        for (array, property) in self.of_atoms.iter_mut().zip(&more.properties.of_atoms) {
+            if let Some(array) = array {
+                array.property(property, rows.clone())?;
+            }
+        }
+        Ok(())
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {
         let mut zip = self.zip;
-        let n = self.frames;
-        let of_atoms = if self.is_ragged {
-            vec![self.atoms]
-        } else {
-            vec![n, self.first]
-        };
-        let vectors = [&of_atoms[..], &[3]].concat();
-        self.frame.store(&mut zip, &[n])?;
-        self.energy.store(&mut zip, &[n])?;
-        self.stress.store(&mut zip, &[n, 3, 3])?;
-        self.cell.store(&mut zip, &[n, 3, 3])?;
-        self.pbc.store(&mut zip, &[n, 3])?;
-        if self.is_ragged {
-            self.offsets.store(&mut zip, &[n + 1])?;
+        let labels = self.labels.map(|l| [l.energy, l.stress, l.forces]);
+        let [energy, stress, forces] = labels.map_or([None, None, None], |l| l.map(Some));
+        let offsets = self.is_ragged.then_some(self.offsets);
+        let first = [Some(self.frame), energy, stress];
+        let geometry = [Some(self.cell), Some(self.pbc), offsets];
+        let atoms = [Some(self.species), Some(self.positions), forces];
+        let named = [first, geometry, atoms].into_iter().flatten();
+        let all = named.chain(self.of_frames).chain(self.of_atoms);
+        for array in all.flatten() {
+            let rows: &[u64] = match array.of {
+                Of::Frames => &[self.frames],
+                Of::Offsets => &[self.frames + 1],
+                Of::Atoms if self.is_ragged => &[self.atoms],
+                Of::Atoms => &[self.frames, self.first],
+            };
+            let shape = [rows, &array.shape].concat();
+            array.store(&mut zip, &shape)?;
         }
-        self.species.store(&mut zip, &of_atoms)?;
-        self.positions.store(&mut zip, &vectors)?;
-        self.forces.store(&mut zip, &vectors)?;
         zip.finish()?;
         Ok(())
     }

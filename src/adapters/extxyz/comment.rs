@@ -183,7 +183,20 @@ fn json(text: &str) -> Option<(Vec<usize>, Values)> {
         shape.get(depth) == Some(&items.len())
             && items.iter().all(|item| walk(item, depth + 1, shape, flat))
     }
-    let value: Value = serde_json::from_str(text.strip_prefix("_JSON ")?).ok()?;
+    let text = text.strip_prefix("_JSON ")?;
+    // JSON has no such numbers, ASE and Python write them all the same.
+    let is_odd = !text.contains('"') && (text.contains("NaN") || text.contains("Infinity"));
+    let value: Value = if is_odd {
+        let spelled = text.replace("-Infinity", "\"-inf\"");
+        let spelled = spelled.replace("Infinity", "\"inf\"");
+        serde_json::from_str(&spelled.replace("NaN", "\"nan\"")).ok()?
+    } else {
+        serde_json::from_str(text).ok()?
+    };
+    let real = |value: &Value| match value {
+        Value::String(word) if is_odd => word.parse().ok(),
+        _ => value.as_f64(),
+    };
     let (mut shape, mut flat) = (Vec::new(), Vec::new());
     if !walk(&value, 0, &mut shape, &mut flat) || flat.is_empty() {
         return None;
@@ -192,8 +205,8 @@ fn json(text: &str) -> Option<(Vec<usize>, Values)> {
         Values::Integer(v)
     } else if let Some(v) = flat.iter().map(Value::as_bool).collect::<Option<_>>() {
         Values::Logical(v)
-    } else if flat.iter().all(Value::is_number) {
-        Values::Real(flat.iter().map(Value::as_f64).collect::<Option<_>>()?)
+    } else if let Some(v) = flat.iter().map(real).collect::<Option<_>>() {
+        Values::Real(v)
     } else if shape.is_empty() && flat.len() == 1 {
         let mut texts = Texts::default();
         texts.push(flat[0].as_str()?);

@@ -7,4 +7,5 @@ pub mod chop;
 pub mod comment;
 pub mod properties;
 pub mod reader;
+mod spelling;
 pub mod writer;

@@ -10,14 +10,14 @@ use std::fs::{self, File as PlainFile};
 use std::path::{Path, PathBuf};
 
 use ::hdf5::plist::dataset_create::{AllocTime, FillTime};
-use ::hdf5::types::FixedUnicode;
+use ::hdf5::types::{FixedUnicode, TypeDescriptor};
 use ::hdf5::{Dataset, File, FileBuilder, Group, H5Type};
 
 use crate::adapters::whole_file::replace;
 use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::status::Status;
 
-use super::carry::Property;
+use super::carry;
 use super::contents::Contents;
 use super::fill::Filler;
 use super::geometry::{
@@ -77,14 +77,9 @@ pub fn lay_out(
 ) -> Result<()> {
     let contents = contents.into();
     let geometry = contents.geometry;
-    let find = |carried| Ok((carried, Property::find(input, carried)?));
-    let carried = contents
-        .carry
-        .iter()
-        .map(find)
-        .collect::<Result<Vec<_>>>()?;
+    let carried = carry::find(input, &contents.carry)?;
     let mut needed = space(input, geometry);
-    needed += carried.iter().map(|(_, p)| p.bytes()).sum::<u64>();
+    needed += carried.iter().map(carry::Property::bytes).sum::<u64>();
     if contents.molar_forces {
         needed += 24 * input.total_atoms();
     }
@@ -99,9 +94,8 @@ pub fn lay_out(
             let particles = group(file, layout::PARTICLES).map_err(doing())?;
             write_time_axis(file, input, pace)?;
             write_geometry(&particles, result, input, geometry, pace)?;
-            for (carried, property) in &carried {
-                let flat = input.atoms().is_none();
-                property.write(&carried.name, &particles, flat, pace)?;
+            for property in &carried {
+                property.write(file, input.atoms().is_none(), pace)?;
             }
             create_results(file, input, contents.molar_forces).map_err(doing())?;
             match input.atoms() {
@@ -246,8 +240,19 @@ pub(super) fn zeroed<T: H5Type>(
     name: &str,
     shape: &[usize],
 ) -> ::hdf5::Result<Dataset> {
+    zeroed_as(group, name, &T::type_descriptor(), shape)
+}
+
+/// As [`zeroed`], of elements that are known while the program runs.
+pub(super) fn zeroed_as(
+    group: &Group,
+    name: &str,
+    element: &TypeDescriptor,
+    shape: &[usize],
+) -> ::hdf5::Result<Dataset> {
     group
-        .new_dataset::<T>()
+        .new_dataset_builder()
+        .empty_as(element)
         .alloc_time(Some(AllocTime::Early))
         .fill_time(FillTime::Never)
         .shape(shape.to_vec())

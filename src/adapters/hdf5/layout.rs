@@ -26,6 +26,8 @@ pub const OFFSETS: &str = "/particles/trajectory/offsets";
 pub const FORCES: &str = "/particles/trajectory/forces";
 /// The same in kJ/mol/Å, where that was asked for: `MDAnalysis` reads forces by this name, and in no unit of eV.
 pub const MOLAR_FORCES: &str = "/particles/trajectory/force";
+/// Data of frames.
+pub const OBSERVABLES: &str = "/observables/trajectory";
 /// Energy: group with `value` (F) f64 in eV.
 pub const ENERGY: &str = "/observables/trajectory/energy";
 /// Stress: group with `value` (F,3,3) f64 in eV/Å³.
@@ -74,7 +76,7 @@ pub mod attribute {
     pub const LIBRARY: &str = "library";
     /// Parameters with which the job was begun and that change none of its results, as a JSON object.
     pub const SETTINGS: &str = "settings";
-    /// Properties of atoms that were carried over from the input, as typed.
+    /// Properties of atoms and frames that were carried over from the input, as typed.
     pub const CARRIED: &str = "carried";
     /// Unit in which the forces are stored once more.
     pub const FORCE_UNITS: &str = "h5md_force_units";

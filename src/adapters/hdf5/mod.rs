@@ -5,6 +5,7 @@ pub mod audit;
 pub mod carry;
 pub mod contents;
 pub mod create;
+pub mod extras;
 pub mod ffi;
 pub mod fill;
 pub mod fingerprint;

@@ -12,7 +12,8 @@
 //! | `/observables/trajectory/<name>/value` | (F, ...) | every further property of frames |
 //!
 //! Every `step` and `time` is a hard link to the position's. The attribute `source` of `time` says
-//! `frame index` where the source has no time. A `/` in a name becomes U+2215.
+//! `frame index` where the source has no time. A `/` in a name becomes U+2215, and a name that is taken gets a `_`; the
+//! attribute `name` of the group then says what the source called it.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -32,6 +33,9 @@ const ROUND: usize = 8 << 20;
 
 /// Names under `/particles/trajectory` that are not free.
 const RESERVED: [&str; 4] = ["position", "species", "box", "offsets"];
+
+/// Attribute of the group of a property: its name in the source, where the group has another.
+pub(super) const NAME: &str = "name";
 
 /// Writes one trajectory.
 #[derive(Debug)]
@@ -169,7 +173,7 @@ impl TrajectoryWriter {
         let mut taken: HashSet<String> = RESERVED.iter().map(|&s| s.to_owned()).collect();
         let mut columns = Vec::new();
         for field in &schema.columns {
-            let into = group.create_group(&free_name(&field.name, &mut taken, &mut renamed))?;
+            let into = group_of(&group, field, &mut taken, &mut renamed)?;
             columns.push(Sink::create(&into, field, rows, &of_atoms(&field.shape))?);
             link(&into)?;
         }
@@ -180,7 +184,7 @@ impl TrajectoryWriter {
                 .create_group("trajectory")?;
             let mut taken = HashSet::new();
             for field in &schema.keys {
-                let into = group.create_group(&free_name(&field.name, &mut taken, &mut renamed))?;
+                let into = group_of(&group, field, &mut taken, &mut renamed)?;
                 keys.push(Sink::create(&into, field, frames, &field.shape)?);
                 link(&into)?;
             }
@@ -392,6 +396,21 @@ impl Sink {
             Self::Text(slab) => slab.is_complete(),
         }
     }
+}
+
+/// The group of a property.
+fn group_of(
+    parent: &Group,
+    field: &Field,
+    taken: &mut HashSet<String>,
+    renamed: &mut Vec<String>,
+) -> hdf5::Result<Group> {
+    let name = free_name(&field.name, taken, renamed);
+    let group = parent.create_group(&name)?;
+    if name != field.name {
+        write_text(&group, NAME, &field.name)?;
+    }
+    Ok(group)
 }
 
 /// A name HDF5 accepts and nobody else has.

@@ -3,10 +3,10 @@
 use super::listed::Listed;
 use super::stored::Stored;
 use super::{Labels, Side};
-use crate::domain::compare::Label;
 use crate::domain::compare::geometry::difference;
 use crate::domain::error::{Error, Result};
 use crate::domain::frame::Frame;
+use crate::domain::label::Label;
 use crate::planning::frame_set::FrameSet;
 
 /// A frame that is completed on both sides.

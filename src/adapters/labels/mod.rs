@@ -12,9 +12,9 @@ pub mod stored;
 use std::path::{Path, PathBuf};
 
 use crate::adapters::hdf5::{has_signature, result_reader::is_result};
-use crate::domain::compare::Label;
 use crate::domain::error::{Error, Result};
 use crate::domain::frame::FrameBlock;
+use crate::domain::label::Label;
 
 use listed::Listed;
 use names::Names;

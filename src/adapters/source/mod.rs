@@ -4,6 +4,7 @@
 //! A [`FrameStream`] fills one [`SourceFrame`] again and again, so that memory does not grow with the number
 //! of frames.
 
+pub mod properties;
 pub mod schema;
 pub mod values;
 

@@ -56,6 +56,12 @@ impl Texts {
         self.ends.is_empty()
     }
 
+    /// The one with this index.
+    pub fn get(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.joined[start..self.ends[index]]
+    }
+
     /// All, in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
@@ -115,6 +121,21 @@ impl Values {
             Self::Integer(v) => v.clear(),
             Self::Logical(v) => v.clear(),
             Self::Text(v) => v.clear(),
+        }
+    }
+
+    /// All of them `times` times, one after the other.
+    pub fn repeat(&mut self, times: usize) {
+        match self {
+            Self::Real(v) => *v = v.repeat(times),
+            Self::Integer(v) => *v = v.repeat(times),
+            Self::Logical(v) => *v = v.repeat(times),
+            Self::Text(v) => {
+                let once = std::mem::take(v);
+                for _ in 0..times {
+                    once.iter().for_each(|text| v.push(text));
+                }
+            }
         }
     }
 

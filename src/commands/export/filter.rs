@@ -54,8 +54,11 @@ impl Filter {
 
     /// Whether a frame is wanted; if not, it is counted by the first reason.
     pub fn keeps(&mut self, labelled: &Labelled<'_>) -> bool {
+        let Some(label) = &labelled.label else {
+            return true;
+        };
         if let Some(window) = self.window {
-            let energy = labelled.energy / labelled.frame.len() as f64;
+            let energy = label.energy / labelled.frame.len() as f64;
             // NaN, of a frame without atoms, is in no window.
             if !(window.low <= energy && energy <= window.high) {
                 self.by_energy += 1;
@@ -63,7 +66,9 @@ impl Filter {
             }
         }
         if let Some(most) = self.max_force
-            && !labelled.forces.iter().all(|f| norm(*f) <= most)
+            && !label
+                .forces
+                .is_none_or(|f| f.iter().all(|f| norm(*f) <= most))
         {
             self.by_force += 1;
             return false;
@@ -86,8 +91,11 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::extxyz::writer::More;
+    use crate::adapters::source::properties::Properties;
     use crate::domain::cell::Cell;
     use crate::domain::frame::Frame;
+    use crate::domain::label::Label;
 
     #[test]
     fn frames_are_left_out_by_the_first_reason() {
@@ -100,12 +108,21 @@ mod tests {
         };
         let mut keeps = |energy, force: f64| {
             let forces = [[0.0; 3], [0.0, force, 0.0]];
+            let label = Label {
+                energy,
+                forces: Some(&forces),
+                stress: None,
+            };
+            let more = More {
+                properties: &Properties::default(),
+                row: 0,
+                first_atom: 0,
+            };
             filter.keeps(&Labelled {
                 index: 0,
                 frame,
-                energy,
-                forces: &forces,
-                stress: [[f64::NAN; 3]; 3],
+                label: Some(label),
+                more,
             })
         };
         let kept = [(1.0, 1.0), (1.1, 9.0), (-4.0, -1.5), (-4.1, 0.0)].map(|(e, f)| keeps(e, f));

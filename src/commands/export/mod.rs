@@ -1,30 +1,22 @@
 //! `framewise export`: completed frames for training, for ASE, for LAMMPS, for `NumPy`; scalars for tables.
 
 mod filter;
+mod frames;
 mod split;
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::adapters::export::{Format, Row, Sink, begin, text};
-use crate::adapters::extxyz::writer::{Labelled, Names};
-use crate::adapters::hdf5::result_reader::{ResultBlock, ResultReader};
-use crate::adapters::hdf5::seconds::Seconds;
+use crate::adapters::export::{Contents, Format, Sink, begin, text};
+use crate::adapters::extxyz::writer::Names;
 use crate::adapters::whole_file::WholeFile;
 use crate::domain::error::{Error, Result};
-use crate::domain::frame::FrameBlock;
 use crate::planning::frame_set::FrameSet;
 use crate::planning::selection::Selection;
-use crate::planning::status::Status;
 
 use filter::{Filter, Window};
+use frames::Frames;
 use split::Split;
-
-/// Atoms read at a time.
-const BLOCK_ATOMS: u64 = 1 << 16;
-
-/// Frames read at a time, at most.
-const BLOCK_FRAMES: u64 = 4096;
 
 /// Write the completed frames of a result for training and other programs
 #[derive(Clone, Debug, clap::Args)]
@@ -37,6 +29,7 @@ Examples:
   framewise export labels.h5 -o labels.npz
   framewise export labels.h5 -o scalars.parquet
   framewise export labels.h5 -o - | head
+  framewise export trajectory.h5 -o as_it_came.extxyz
 
 ase.io.read('train.extxyz', ':') gives atoms with positions, cell, pbc and a calculator with energy (eV), forces
 (eV/Å) and stress (eV/Å³). Every number reads back to the same bits. Frames that are not completed are left out;
@@ -51,18 +44,27 @@ names other than its own in atoms.info and atoms.arrays, where both look for the
 stays there when more frames are completed, and shares are kept on average. Shares that add up to less than 1 leave
 frames out.
 
+Further properties of frames and atoms go along: in a result those that `run --carry` took over, in a trajectory all that
+`import` kept. Values that are missing (NaN, an empty text) are left out in extended XYZ.
+
 extxyz: numbers with all their digits. lammps-dump: id type element xu yu zu fx fy fz, the type being the atomic number;
 frames whose cells are not of LAMMPS' restricted triclinic kind are turned, positions and forces alike. npz: frame,
 energy, stress, cell, pbc, species, positions, forces; sets of frames of different sizes have the atoms of all frames
-one after the other, and offsets. parquet: frame, n_atoms, formula, status, energy, energy_per_atom, max_force, seconds,
-one row for each selected frame, completed or not, unless there is a filter or a split.")]
+one after the other, and offsets; properties that are numbers are further arrays. parquet: frame, n_atoms, formula,
+status, energy, energy_per_atom, max_force, seconds, properties that are one value for each frame; one row for each
+selected frame, completed or not, unless there is a filter or a split.")]
 pub struct ExportArgs {
-    /// Result of `framewise run`
-    pub result: PathBuf,
+    /// Result of `framewise run`, or a trajectory, without results
+    #[arg(value_name = "RESULT")]
+    pub file: PathBuf,
 
     /// File to write; - for standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+
+    /// Group of the frames in a trajectory that holds several
+    #[arg(long, value_name = "GROUP")]
+    pub key: Option<String>,
 
     /// Frames, as indices and Python slices
     #[arg(long, value_name = "0:1000:2,5,7", allow_hyphen_values = true)]
@@ -143,10 +145,11 @@ fn name(text: &str) -> std::result::Result<String, String> {
 
 impl ExportArgs {
     /// All completed frames of a result as extended XYZ for ASE.
-    pub fn new(result: PathBuf, output: PathBuf) -> Self {
+    pub fn new(file: PathBuf, output: PathBuf) -> Self {
         Self {
-            result,
+            file,
             output,
+            key: None,
             frames: None,
             overwrite: false,
             format: None,
@@ -190,18 +193,20 @@ impl ExportArgs {
 
 /// Runs the verb.
 pub fn execute(args: &ExportArgs) -> Result<()> {
-    let mut reader = ResultReader::open(&args.result)?;
-    reader.require_frames()?;
+    let mut source = Frames::open(&args.file, args.key.as_deref())?;
+    let shown = args.file.display();
+    if !source.has_labels() && (args.max_force.is_some() || args.energy_window.is_some()) {
+        return Err(Error::usage(format!(
+            "{shown}: holds frames but no results of framewise; --max-force and --energy-window need energies and forces"
+        )));
+    }
     let selected = match &args.frames {
         Some(selection) => selection
-            .resolve(reader.n_frames())
-            .map_err(|why| Error::usage(format!("--frames: {why} ({})", args.result.display())))?,
-        None => FrameSet::all(reader.n_frames()),
+            .resolve(source.count())
+            .map_err(|why| Error::usage(format!("--frames: {why} ({shown})")))?,
+        None => FrameSet::all(source.count()),
     };
-    let completed = reader
-        .states()?
-        .of(Status::Completed)
-        .intersection(&selected);
+    let completed = source.completed()?.intersection(&selected);
     let format = args.format();
     let everything = format == Format::Parquet && !args.filters();
     let frames = if everything {
@@ -211,14 +216,14 @@ pub fn execute(args: &ExportArgs) -> Result<()> {
     };
     if frames.is_empty() {
         return Err(Error::failure(format!(
-            "{}: none of the {} selected frames is completed; `framewise status {0}` shows which are",
-            args.result.display(),
+            "{shown}: none of the {} selected frames is completed; `framewise status {shown}` shows which are",
             selected.len()
         )));
     }
+    let contents = source.contents(format, args.names());
     let mut filter = Filter::new(args.max_force, args.energy_window);
     if args.output == Path::new("-") {
-        return to_pipe(args, &mut reader, frames, &mut filter);
+        return to_pipe(args, &mut source, frames, &mut filter);
     }
     let paths = match &args.split {
         Some(split) => split.paths(&args.output),
@@ -226,25 +231,26 @@ pub fn execute(args: &ExportArgs) -> Result<()> {
     };
     let mut files = Vec::new();
     for path in paths {
-        files.push(Target::begin(args, path)?);
+        files.push(Target::begin(args, path, &contents)?);
     }
     let choose = |frame| match &args.split {
         Some(split) => split.of(frame, args.seed),
         None => Some(0),
     };
-    let written = each_row(args, &mut reader, frames, &mut filter, &mut |row| {
+    source.for_each(frames, &mut |row| {
+        if !filter.keeps(&row.labelled) {
+            return Ok(());
+        }
         let Some(file) = choose(row.labelled.index).and_then(|k| files.get_mut(k)) else {
             return Ok(());
         };
         file.frames += 1;
         file.sink.write(row).map_err(|e| broken(&file.path, &e))
-    });
-    written?;
+    })?;
     if files.iter().all(|file| file.frames == 0) {
         let said = filter.said().unwrap_or_default();
         return Err(Error::failure(format!(
-            "{}: none of {} completed frames is left ({said})",
-            args.result.display(),
+            "{shown}: none of {} completed frames is left ({said})",
             completed.len()
         )));
     }
@@ -260,11 +266,15 @@ pub fn execute(args: &ExportArgs) -> Result<()> {
     let left = selected.len() - completed.len();
     for (path, frames, file) in whole {
         file.publish()?;
-        tracing::info!(
-            "{}: {frames} frames; {left} of {} selected frames are not completed",
-            path.display(),
-            selected.len()
-        );
+        if source.has_labels() {
+            tracing::info!(
+                "{}: {frames} frames; {left} of {} selected frames are not completed",
+                path.display(),
+                selected.len()
+            );
+        } else {
+            tracing::info!("{}: {frames} frames, without results", path.display());
+        }
     }
     if let Some(said) = filter.said() {
         tracing::info!("{said}");
@@ -281,11 +291,11 @@ struct Target {
 }
 
 impl Target {
-    fn begin(args: &ExportArgs, path: PathBuf) -> Result<Self> {
-        let inputs = [args.result.clone()];
+    fn begin(args: &ExportArgs, path: PathBuf, contents: &Contents) -> Result<Self> {
+        let inputs = [args.file.clone()];
         let mut file = WholeFile::create(&path, args.overwrite, &inputs)?;
         let begun = file.file().try_clone();
-        let begun = begun.and_then(|out| begin(args.format(), out, &args.names()));
+        let begun = begun.and_then(|out| begin(args.format(), out, contents));
         Ok(Self {
             sink: begun.map_err(|e| broken(&path, &e))?,
             file,
@@ -301,7 +311,7 @@ fn broken(path: &Path, error: &io::Error) -> Error {
 
 fn to_pipe(
     args: &ExportArgs,
-    reader: &mut ResultReader,
+    source: &mut Frames,
     frames: FrameSet,
     filter: &mut Filter,
 ) -> Result<()> {
@@ -319,7 +329,10 @@ fn to_pipe(
     // The reader of a pipe that has seen enough is no failure.
     let mut closed = false;
     let failed = |e: &io::Error| Error::failure(format!("standard output: {e}"));
-    let done = each_row(args, reader, frames, filter, &mut |row| {
+    let done = source.for_each(frames, &mut |row| {
+        if !filter.keeps(&row.labelled) {
+            return Ok(());
+        }
         sink.write(row).map_err(|e| {
             closed = e.kind() == ErrorKind::BrokenPipe;
             failed(&e)
@@ -333,45 +346,4 @@ fn to_pipe(
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(failed(&e)),
         _ => Ok(()),
     }
-}
-
-/// Calls `each` with the frames that pass the filter.
-fn each_row(
-    args: &ExportArgs,
-    reader: &mut ResultReader,
-    mut frames: FrameSet,
-    filter: &mut Filter,
-    each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
-) -> Result<()> {
-    let seconds = match args.format() {
-        Format::Parquet => Some(Seconds::open(&args.result)?),
-        _ => None,
-    };
-    let per_frame = reader.total_atoms() / reader.n_frames().max(1);
-    let at_once = (BLOCK_ATOMS / per_frame.max(1)).clamp(1, BLOCK_FRAMES);
-    let (mut geometry, mut results) = (FrameBlock::default(), ResultBlock::default());
-    while !frames.is_empty() {
-        let block = frames.split_front(at_once);
-        reader.read(&block, &mut geometry, &mut results)?;
-        let measured = seconds.as_ref().map(|s| s.read(&block)).transpose()?;
-        for i in 0..geometry.len() {
-            let forces = results.offsets[i]..results.offsets[i + 1];
-            let labelled = Labelled {
-                index: geometry.indices[i],
-                frame: geometry.frame(i),
-                energy: results.energy[i],
-                forces: &results.forces[forces],
-                stress: results.stress[i],
-            };
-            let row = Row {
-                labelled,
-                status: results.status[i],
-                seconds: measured.as_ref().map_or(f32::NAN, |s| s[i]),
-            };
-            if filter.keeps(&labelled) {
-                each(&row)?;
-            }
-        }
-    }
-    Ok(())
 }

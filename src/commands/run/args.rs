@@ -110,11 +110,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "auto|copy|link", help_heading = "File access")]
     pub geometry: Option<String>,
 
-    /// Property of atoms of the input that the result takes over, repeatable: velocity, mass, `charge=initial_charges`,
-    /// velocity:'Angstrom ps-1' where the input does not say the unit
+    /// Property of atoms or frames of the input that the result takes over, repeatable: velocity, mass,
+    /// `charge=initial_charges`, velocity:'Angstrom ps-1' where the input does not say the unit; or all
     #[arg(
         long,
-        value_name = "NAME[=SOURCE][:UNIT]",
+        value_name = "all|NAME[=SOURCE][:UNIT]",
         help_heading = "File access"
     )]
     #[serde(deserialize_with = "pairs")]

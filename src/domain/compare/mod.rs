@@ -17,33 +17,13 @@ use energies::{Energies, Record};
 use forces::Forces;
 use statistics::{Errors, Place};
 
-use super::frame::{Frame, all_finite};
+use super::frame::Frame;
+use super::label::Label;
 
 /// Cells along each side of a parity plot.
 const SIDE: u16 = 256;
 /// Cells along each side of a plot of errors.
 const RESIDUAL: u16 = 192;
-
-/// What is known of a frame on one side.
-#[derive(Clone, Copy, Debug)]
-pub struct Label<'a> {
-    /// Total energy (eV).
-    pub energy: f64,
-    /// Forces (eV/Å), where there are any.
-    pub forces: Option<&'a [[f64; 3]]>,
-    /// Stress (eV/Å³, sign of ASE), where there is one.
-    pub stress: Option<[[f64; 3]; 3]>,
-}
-
-impl Label<'_> {
-    /// Whether all that is there is a number.
-    fn is_finite(&self) -> bool {
-        let stress = self.stress.unwrap_or_default();
-        self.energy.is_finite()
-            && self.forces.is_none_or(|f| all_finite(f.as_flattened()))
-            && all_finite(stress.as_flattened())
-    }
-}
 
 /// Stresses: the components xx, yy, zz, yz, xz, xy (eV/Å³).
 #[derive(Clone, Debug)]

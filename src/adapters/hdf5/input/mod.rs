@@ -17,7 +17,7 @@ use super::open_read_only;
 
 use legend::Legend;
 
-pub use segment::{Axis, Found, Segment};
+pub use segment::{Axis, Found, Rows, Segment};
 
 /// Which frames of a file, and what is said of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,11 +82,17 @@ impl Input {
         }
     }
 
-    fn only(&self) -> Option<&Segment> {
+    /// The group of the frames, where there is one.
+    pub fn only(&self) -> Option<&Segment> {
         match &self.segments[..] {
             [only] => Some(only),
             _ => None,
         }
+    }
+
+    /// All groups of frames.
+    pub fn groups(&self) -> &[Segment] {
+        &self.segments
     }
 
     /// What `of` says of every segment, where it says the same of all.
@@ -172,7 +178,7 @@ impl Input {
         self.only()?.axis(name)
     }
 
-    /// The property `name` of atoms in each segment; an error names the first segment that has none.
+    /// The property `name` of atoms or frames in each segment; an error names the first segment that has none.
     pub fn property(&self, name: &str) -> std::result::Result<Vec<Found>, &Segment> {
         let all = self.segments.iter();
         all.map(|segment| segment.property(name).ok_or(segment))

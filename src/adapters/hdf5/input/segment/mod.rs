@@ -19,7 +19,7 @@ use crate::planning::frame_set::FrameSet;
 use super::super::locate::{Convention, mbe_positions};
 use super::super::{dataset, ffi, require_room, text_attribute};
 
-pub use properties::Found;
+pub use properties::{Found, Rows};
 
 use super::legend::Legend;
 use examine::{At, Counts, vectors};

@@ -1,20 +1,44 @@
-//! What else a group of frames says of its atoms.
+//! What else a file says of the frames of a group and of their atoms.
 
-use ::hdf5::Dataset;
+use ::hdf5::{Dataset, Group};
 
 use super::super::super::carry::is_free;
 use super::super::super::locate::Convention;
 use super::super::super::text_attribute;
 use super::Segment;
 
-/// A dataset of atoms.
+/// Names of H5MD and of mbe-automation that are of the geometry.
+const GEOMETRY: [&str; 9] = [
+    "position",
+    "species",
+    "box",
+    "offsets",
+    "atomic_numbers",
+    "cell_vectors",
+    "periodic",
+    "positions",
+    "ground_truth",
+];
+
+/// Whose values are the rows of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// A row for each frame.
+    Frames,
+    /// The atoms of a frame in each row, or a row for each atom of all frames.
+    Atoms,
+    /// The atoms that all frames have.
+    FixedAtoms,
+}
+
+/// A dataset with a property.
 pub struct Found {
-    /// Its rows are frames, or atoms of all frames, or the atoms that all frames have.
+    /// Its values.
     pub dataset: Dataset,
-    /// The same for all frames.
-    pub fixed: bool,
-    /// Shape of what one atom has; empty: one number.
-    pub of_atom: Vec<usize>,
+    /// Whose they are.
+    pub rows: Rows,
+    /// Shape of what one frame or one atom has; empty: one number.
+    pub of_one: Vec<usize>,
     /// The unit that the input says.
     pub unit: Option<String>,
     /// Number of frames.
@@ -24,61 +48,128 @@ pub struct Found {
 }
 
 impl Segment {
-    /// The property `name` of atoms: `name/value` with a row for each frame, or a dataset `name` with one for each atom.
-    /// mbe-automation has the unit in the name: `masses (u)`.
+    /// The property `name` of atoms, or else of frames: `name/value` with a row for each frame, or a dataset `name` with one
+    /// for each atom. mbe-automation has the unit in the name: `masses (u)`.
     pub fn property(&self, name: &str) -> Option<Found> {
-        match self.convention {
-            Convention::H5md => {
-                let per_frame = self.group.dataset(&format!("{name}/value"));
-                let dataset = per_frame.or_else(|_| self.group.dataset(name)).ok()?;
-                let unit = text_attribute(&dataset, "unit");
-                self.of_atoms(dataset, unit)
-            }
-            Convention::Mbe => {
-                let names = self.group.member_names().ok()?;
-                let found = names.iter().find_map(|full| {
-                    let unit = full.strip_prefix(name)?.strip_prefix(" (")?;
-                    Some((full, h5md_unit(unit.strip_suffix(')')?)))
-                });
-                let (full, unit) = found?;
-                self.of_atoms(self.group.dataset(full).ok()?, Some(unit))
-            }
-        }
+        self.of_atoms(name).or_else(|| self.of_frames(name))
     }
 
-    /// Names of all of them.
+    /// Names of all that can be carried over.
     pub fn properties(&self) -> Vec<String> {
-        let names = self.group.member_names().unwrap_or_default();
-        let mut names: Vec<String> = names
-            .iter()
-            .map(|full| match self.convention {
-                Convention::H5md => full.as_str(),
-                Convention::Mbe => full.split(" (").next().unwrap_or(full),
-            })
-            .filter(|name| is_free(name) && self.property(name).is_some())
-            .map(str::to_owned)
-            .collect();
+        let mut names = self.names_of_atoms();
+        names.retain(|name| is_free(name));
+        names.extend(self.names_of_frames());
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Properties of atoms, in the order of their names.
+    pub fn names_of_atoms(&self) -> Vec<String> {
+        let mut names = self.names(&self.group);
+        names.retain(|name| self.of_atoms(name).is_some());
+        names
+    }
+
+    /// Properties of frames, in the order of their names.
+    pub fn names_of_frames(&self) -> Vec<String> {
+        let group = self.group_of_frames();
+        let mut names = group.map_or_else(Vec::new, |group| self.names(&group));
+        names.retain(|name| self.of_frames(name).is_some());
+        names
+    }
+
+    /// The property `name` of atoms.
+    pub fn of_atoms(&self, name: &str) -> Option<Found> {
+        let dataset = self.dataset(&self.group, name)?;
+        let shape = dataset.shape();
+        let (rows, axes) = match self.atoms() {
+            None if shape.first() == Some(&(self.total_atoms as usize)) => (Rows::Atoms, 1),
+            Some(atoms) if shape.starts_with(&[self.frames as usize, atoms]) => (Rows::Atoms, 2),
+            Some(atoms) if shape.first() == Some(&atoms) && !in_time(&dataset) => {
+                (Rows::FixedAtoms, 1)
+            }
+            _ => return None,
+        };
+        Some(self.found(dataset, rows, shape[axes..].to_vec(), name))
+    }
+
+    /// The property `name` of frames.
+    pub fn of_frames(&self, name: &str) -> Option<Found> {
+        let dataset = self.dataset(&self.group_of_frames()?, name)?;
+        let shape = dataset.shape();
+        let in_time = self.convention == Convention::Mbe || in_time(&dataset);
+        // Frames of mbe-automation are in one group with their atoms.
+        let is_of_atoms = self.convention == Convention::Mbe && self.of_atoms(name).is_some();
+        let fits = shape.first() == Some(&(self.frames as usize)) && in_time && !is_of_atoms;
+        fits.then(|| self.found(dataset, Rows::Frames, shape[1..].to_vec(), name))
+    }
+
+    /// H5MD's `/observables/GROUP`, or `/observables` where there is none of that name.
+    fn group_of_frames(&self) -> Option<Group> {
+        if self.convention == Convention::Mbe {
+            return Some(self.group.clone());
+        }
+        let file = self.group.file().ok()?;
+        let key = self.key();
+        let set = key.rsplit('/').next().unwrap_or_default();
+        let own = file.group(&format!("/observables/{set}"));
+        own.or_else(|_| file.group("/observables")).ok()
+    }
+
+    fn names(&self, group: &Group) -> Vec<String> {
+        let mut names = group.member_names().unwrap_or_default();
+        if self.convention == Convention::Mbe {
+            for name in &mut names {
+                if let Some((plain, _)) = name.split_once(" (") {
+                    *name = plain.to_owned();
+                }
+            }
+        }
+        names.retain(|name| !GEOMETRY.contains(&name.as_str()));
         names.sort();
         names
     }
 
-    fn of_atoms(&self, dataset: Dataset, unit: Option<String>) -> Option<Found> {
-        let shape = dataset.shape();
-        let (fixed, axes) = match self.atoms() {
-            None if shape.first() == Some(&(self.total_atoms as usize)) => (false, 1),
-            Some(atoms) if shape.starts_with(&[self.frames as usize, atoms]) => (false, 2),
-            Some(atoms) if shape.first() == Some(&atoms) && !in_time(&dataset) => (true, 1),
-            _ => return None,
+    fn dataset(&self, group: &Group, name: &str) -> Option<Dataset> {
+        match self.convention {
+            Convention::H5md => {
+                let per_frame = group.dataset(&format!("{name}/value"));
+                per_frame.or_else(|_| group.dataset(name)).ok()
+            }
+            Convention::Mbe => {
+                let names = group.member_names().ok()?;
+                let is_it = |full: &&String| **full == *name || mbe_unit(full, name).is_some();
+                group.dataset(names.iter().find(is_it)?).ok()
+            }
+        }
+    }
+
+    fn found(&self, dataset: Dataset, rows: Rows, of_one: Vec<usize>, name: &str) -> Found {
+        let unit = match self.convention {
+            Convention::H5md => text_attribute(&dataset, "unit"),
+            Convention::Mbe => {
+                let full = dataset.name();
+                let last = full.strip_prefix(&format!("{}/", self.key()));
+                last.and_then(|full| mbe_unit(full, name)).map(h5md_unit)
+            }
         };
-        Some(Found {
-            fixed,
-            of_atom: shape[axes..].to_vec(),
+        Found {
+            rows,
+            of_one,
             unit,
             frames: self.frames,
             atoms: self.atoms(),
             dataset,
-        })
+        }
     }
+}
+
+/// The unit in a name of mbe-automation.
+fn mbe_unit<'a>(full: &'a str, name: &str) -> Option<&'a str> {
+    full.strip_prefix(name)?
+        .strip_prefix(" (")?
+        .strip_suffix(')')
 }
 
 /// A unit of mbe-automation as H5MD's readers know it.
