@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ::hdf5::{Dataset, File};
 use zerocopy::IntoBytes as _;
 
+use crate::domain::checksum::checksum;
 use crate::domain::error::{Error, Result};
 use crate::domain::frame::FrameBlock;
 use crate::engine::ports::Source;
@@ -45,6 +46,17 @@ pub struct ResultBlock {
     pub checksum: Vec<u64>,
     /// Frame `i` owns `forces[offsets[i]..offsets[i + 1]]`.
     pub offsets: Vec<usize>,
+}
+
+impl ResultBlock {
+    /// The first completed frame of the block whose energy, forces and stress are not what its checksum is of.
+    pub fn first_wrong(&self) -> Option<usize> {
+        let is_wrong = |i: usize| {
+            let forces = &self.forces[self.offsets[i]..self.offsets[i + 1]];
+            checksum(self.energy[i], forces, &self.stress[i]) != self.checksum[i]
+        };
+        (0..self.energy.len()).find(|i| self.status[*i] == Status::Completed.code() && is_wrong(*i))
+    }
 }
 
 /// Which frames are in which state.
@@ -407,6 +419,19 @@ impl ResultReader {
         ffi::read_rows(forces, atoms.runs(), block.forces.as_flattened_mut())
     }
 
+    /// As [`read_results`](Self::read_results), for those who hand them on: results of completed frames that are not what
+    /// was computed are an error.
+    pub fn read_sound(&self, frames: &FrameSet, block: &mut ResultBlock) -> Result<()> {
+        self.read_results(frames, block)?;
+        match block.first_wrong().and_then(|i| frames.iter().nth(i)) {
+            None => Ok(()),
+            Some(frame) => Err(Error::failure(format!(
+                "{}: frame {frame}: does not match its checksum; see `framewise verify`, which says how to compute it again",
+                self.path.display()
+            ))),
+        }
+    }
+
     /// Reads geometry and results of `frames`.
     pub fn read(
         &mut self,
@@ -420,7 +445,7 @@ impl ResultReader {
         if let Some(input) = &mut self.geometry {
             input.read(frames, geometry)?;
         }
-        self.read_results(frames, results)
+        self.read_sound(frames, results)
     }
 }
 
