@@ -178,7 +178,7 @@ fn single_precision_is_what_it_says_and_has_checksums_of_its_own() {
         };
         launch
             .expect(0)
-            .says_somewhere("single precision changes forces, stress by");
+            .says_somewhere("single precision changes stress by");
         let small = format!("small{ranks}.h5");
         folder.alone(&format!("verify {small}")).expect(0);
         let (exact, rounded) = (read(&folder.path(name)), read(&folder.path(&small)));
@@ -214,8 +214,14 @@ fn a_damaged_result_is_not_packed() {
         let energy = file.dataset("observables/trajectory/energy/value").unwrap();
         energy.write_slice(&[1.5], 7..8).unwrap();
     }
-    for ranks in [1, 2] {
-        let command = format!("repack {name} -o small.h5");
+    // Numbers that become single precision get checksums of their own: of what was computed, nevertheless.
+    for (ranks, options) in [
+        (1, ""),
+        (2, ""),
+        (1, " --float32 forces"),
+        (2, " --float32 position"),
+    ] {
+        let command = format!("repack {name} -o small.h5{options}");
         let launch = match ranks {
             1 => folder.alone(&command),
             _ => folder.on(ranks, &command),
@@ -305,4 +311,60 @@ fn kills_leave_the_result_and_no_half_copy() {
         assert!(fired > 3, "{fired} of {}", recorded.len());
         fs::remove_file(&small).unwrap();
     }
+}
+
+#[test]
+fn numbers_beyond_single_precision_stay_double() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_npt.xyz", 40, 100));
+    folder
+        .alone("run in.h5 -o big.h5 --calculator null")
+        .expect(0);
+    {
+        let file = hdf5::File::open_rw(folder.path("big.h5")).unwrap();
+        let positions = file.dataset("particles/trajectory/position/value").unwrap();
+        let one = ndarray::arr3(&[[[1e200]]]);
+        positions.write_slice(&one, (7..8, 3..4, 0..1)).unwrap();
+    }
+    for ranks in [1, 2] {
+        let command = "repack big.h5 -o small.h5 --float32 position";
+        let launch = match ranks {
+            1 => folder.alone(command),
+            _ => folder.on(ranks, command),
+        };
+        launch
+            .expect(1)
+            .error("have numbers beyond single precision; leave --float32 position out");
+        assert!(!folder.path("small.h5").exists());
+    }
+    folder
+        .alone("repack big.h5 -o small.h5 --float32 forces,energy")
+        .expect(0)
+        .says_somewhere("eV, forces by");
+}
+
+/// What is elsewhere and gone would be missing in the copy for good.
+#[test]
+fn data_that_are_not_there_are_asked_for() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_npt.xyz", 20, 100));
+    folder
+        .alone("run in.h5 -o r.h5 --calculator null --geometry link")
+        .expect(0);
+    fs::rename(folder.path("in.h5"), folder.path("away.h5")).unwrap();
+    folder
+        .alone("repack r.h5 -o p.h5")
+        .expect(1)
+        .error("/particles/trajectory/position/value is a link to data that are not there");
+    fs::rename(folder.path("away.h5"), folder.path("in.h5")).unwrap();
+    folder.alone("repack r.h5 -o p.h5").expect(0);
+    fs::copy(folder.path("p.h5"), folder.path("q%.h5")).unwrap();
+    folder.alone("link p.h5 q%.h5 -o l.h5").expect(0);
+    folder.alone("repack l.h5 -o both.h5").expect(0);
+    fs::remove_file(folder.path("q%.h5")).unwrap();
+    folder
+        .on(2, "repack l.h5 -o again.h5")
+        .expect(1)
+        .error("shows q%.h5, which is not there");
+    assert!(!folder.path("again.h5").exists());
 }

@@ -14,11 +14,11 @@ use std::time::Instant;
 
 use crate::adapters::hdf5::audit::audit;
 use crate::adapters::hdf5::ffi::open_objects;
-use crate::adapters::hdf5::open_read_only;
 use crate::adapters::hdf5::repack::fill::{Reader, Unit, units};
 use crate::adapters::hdf5::repack::plan::{Item, Piece, plan};
 use crate::adapters::hdf5::repack::{Wishes, check, create};
 use crate::adapters::hdf5::result_reader::ResultReader;
+use crate::adapters::hdf5::{open_read_only, text_attribute};
 use crate::adapters::lock;
 use crate::adapters::mpi::{MpiRanks, World};
 use crate::adapters::signals::Signals;
@@ -99,7 +99,7 @@ fn run(args: &RepackArgs, world: &World, signals: Result<Signals>, talk: bool) -
     if packed.is_err() && ranks.rank() == 0 {
         let _ = fs::remove_file(&temporary);
     }
-    let error = packed?;
+    let errors = packed?;
     on_first_rank(&mut ranks, || {
         replace(&temporary, output).map_err(|e| {
             Error::failure(format!("{}: cannot be completed: {e}", output.display()))
@@ -107,7 +107,7 @@ fn run(args: &RepackArgs, world: &World, signals: Result<Signals>, talk: bool) -
         if !talk {
             return Ok(());
         }
-        print(&said(&setting, error, begun, world.ranks().size())?)
+        print(&said(&setting, &errors, begun, world.ranks().size())?)
     })?;
     Ok(())
 }
@@ -118,7 +118,7 @@ struct Sources<'a> {
     file: &'a ::hdf5::File,
 }
 
-/// Makes the temporary file, whole and compared; the largest error of what was rounded. Collective.
+/// Makes the temporary file, whole and compared; the largest error of each piece that was rounded. Collective.
 fn pack(
     setting: &Setting<'_>,
     ranks: &mut MpiRanks,
@@ -126,7 +126,7 @@ fn pack(
     items: &[Item],
     units: &[Unit],
     temporary: &Path,
-) -> Result<f64> {
+) -> Result<Vec<f64>> {
     on_first_rank(ranks, || {
         let _ = fs::remove_file(temporary);
         create::create(temporary, sources.file, items, &setting.wishes)
@@ -141,8 +141,9 @@ fn pack(
         .collect();
     let checked = look(setting, ranks, sources, &mut reader, &mine, temporary);
     let worst = together(ranks, checked)?;
-    let all = ranks.gather(&[worst]);
-    Ok(all.iter().flatten().copied().fold(0.0, f64::max))
+    let all = ranks.gather(&worst);
+    let largest = |k: usize| all.iter().map(|of_rank| of_rank[k]).fold(0.0, f64::max);
+    Ok((0..worst.len()).map(largest).collect())
 }
 
 /// This rank's share of the comparison: bytes with the source, and frames with their checksums.
@@ -153,7 +154,7 @@ fn look(
     reader: &mut Reader<'_>,
     mine: &[Unit],
     temporary: &Path,
-) -> Result<f64> {
+) -> Result<Vec<f64>> {
     let new = open_read_only(temporary)?;
     let worst = check::check(&new, reader, sources.file, &setting.pieces, mine)?;
     let packed = ResultReader::open(temporary)?;
@@ -170,7 +171,7 @@ fn look(
     }
 }
 
-fn said(setting: &Setting<'_>, error: f64, begun: Instant, ranks: usize) -> Result<String> {
+fn said(setting: &Setting<'_>, errors: &[f64], begun: Instant, ranks: usize) -> Result<String> {
     let size = |path: &Path| {
         fs::metadata(path)
             .map(|found| found.len())
@@ -192,11 +193,19 @@ fn said(setting: &Setting<'_>, error: f64, begun: Instant, ranks: usize) -> Resu
         before as f64 * 1e-6,
         (bytes as f64 * 1e-6 / seconds).round(),
     );
-    if !setting.wishes.single.is_empty() {
-        text += &format!(
-            "; single precision changes {} by {error:.1e} at most",
-            setting.wishes.single.join(", ")
-        );
+    let new = open_read_only(&setting.args.output)?;
+    let rounded = setting.pieces.iter().zip(errors);
+    let rounded: Vec<_> = rounded
+        .filter(|(piece, _)| piece.single)
+        .map(|(piece, error)| {
+            let dataset = new.dataset(&piece.path).ok();
+            let unit = dataset.and_then(|dataset| text_attribute(&dataset, "unit"));
+            let unit = unit.map_or_else(String::new, |unit| format!(" {unit}"));
+            format!("{} by {error:.1e}{unit}", piece.name())
+        })
+        .collect();
+    if !rounded.is_empty() {
+        text += &format!("; single precision changes {} at most", rounded.join(", "));
     }
     Ok(text)
 }

@@ -8,18 +8,19 @@ use super::super::{failed, ffi};
 use super::fill::{Reader, Unit, Values};
 use super::plan::Piece;
 
-/// Compares the units of one rank, byte by byte with what was to be stored; the largest error that rounding has made.
+/// Compares the units of one rank, byte by byte with what was to be stored; the largest error that
+/// rounding has made in each piece.
 pub fn check(
     new: &File,
     reader: &mut Reader<'_>,
     source: &File,
     pieces: &[Piece],
     units: &[Unit],
-) -> Result<f64> {
+) -> Result<Vec<f64>> {
     let mut bytes = Vec::new();
     let mut singles = Vec::new();
     let mut doubles = Vec::new();
-    let mut worst = 0.0_f64;
+    let mut worst = vec![0.0_f64; pieces.len()];
     for unit in units {
         let piece = &pieces[unit.piece];
         let doing = || failed(format!("{}: {}", new.filename(), piece.path));
@@ -54,7 +55,18 @@ pub fn check(
             ffi::read_rows(&exact, rows, &mut doubles)?;
             let errors = doubles.iter().zip(&singles);
             let errors = errors.map(|(x, rounded)| (x - f64::from(*rounded)).abs());
-            worst = errors.filter(|e| !e.is_nan()).fold(worst, f64::max);
+            let largest = errors.filter(|e| !e.is_nan()).fold(0.0, f64::max);
+            if largest.is_infinite() {
+                return Err(Error::failure(format!(
+                    "{}: rows {} to {} of {} have numbers beyond single precision; leave --float32 {} out",
+                    source.filename(),
+                    unit.rows.start,
+                    unit.rows.end - 1,
+                    piece.path,
+                    piece.name()
+                )));
+            }
+            worst[unit.piece] = worst[unit.piece].max(largest);
         }
     }
     Ok(worst)

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use ::hdf5::{Attribute, Dataset, Location};
 use hdf5_sys::h5a::{H5Aclose, H5Acreate2, H5Aread, H5Awrite};
 use hdf5_sys::h5d::{H5Dread, H5Dwrite};
-use hdf5_sys::h5p::H5P_DEFAULT;
+use hdf5_sys::h5p::{H5P_DEFAULT, H5Pget_virtual_count, H5Pget_virtual_filename};
 use hdf5_sys::h5s::H5S_ALL;
 use hdf5_sys::h5z::H5Zfilter_avail;
 
@@ -68,6 +68,39 @@ pub(super) fn copy_attribute(from: &Attribute, to: &Location, name: &str) -> hdf
             return Err(hdf5::Error::query().unwrap_or_else(|_| "attribute".into()));
         }
         Ok(())
+    })
+}
+
+/// Names of the files that a virtual dataset shows, as they are stored.
+pub(super) fn shown_files(dataset: &Dataset) -> hdf5::Result<Vec<String>> {
+    let list = dataset.dcpl()?;
+    let unknown = || hdf5::Error::query().unwrap_or_else(|_| "virtual dataset".into());
+    hdf5::sync::sync(|| {
+        let mut count = 0;
+        // SAFETY: the list is open, and the count is a valid place for a number.
+        if unsafe { H5Pget_virtual_count(list.id(), &raw mut count) } < 0 {
+            return Err(unknown());
+        }
+        let mut names: Vec<String> = Vec::new();
+        for k in 0..count {
+            // SAFETY: without a buffer it tells the length, and `k` is one of the parts.
+            let length = unsafe { H5Pget_virtual_filename(list.id(), k, std::ptr::null_mut(), 0) };
+            let length = usize::try_from(length).map_err(|_| unknown())?;
+            let mut bytes = vec![0_u8; length + 1];
+            // SAFETY: the buffer has room for the name and the zero behind it.
+            let read = unsafe {
+                H5Pget_virtual_filename(list.id(), k, bytes.as_mut_ptr().cast(), length + 1)
+            };
+            if read < 0 {
+                return Err(unknown());
+            }
+            let name = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            // A file with many parts has them one after the other.
+            if names.last() != Some(&name) {
+                names.push(name);
+            }
+        }
+        Ok(names)
     })
 }
 

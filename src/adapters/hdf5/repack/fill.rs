@@ -8,7 +8,7 @@ use std::ops::Range;
 use ::hdf5::{Dataset, File};
 
 use crate::domain::checksum::checksum;
-use crate::domain::error::Result;
+use crate::domain::error::{Error, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         Ok(Values::Bytes(&self.bytes))
     }
 
-    /// Those of the results as they will be read back: rounded where they are.
+    /// Those of the results as they will be read back: rounded where they are. What is rounded has to be what was computed.
     fn checksums(&mut self, rows: &Range<u64>) -> Result<()> {
         let is_single = |path: &str| {
             let value = format!("{path}/value");
@@ -119,6 +119,13 @@ impl<'a> Reader<'a> {
         while !rest.is_empty() {
             let part = rest.split_front(1 << 12);
             self.result.read_results(&part, &mut self.block)?;
+            if let Some(i) = self.block.first_wrong() {
+                let frame = part.iter().nth(i).unwrap_or_default();
+                return Err(Error::failure(format!(
+                    "{}: frame {frame}: does not match its checksum; see `framewise verify`, and if a job is writing wait for its end",
+                    self.source.filename()
+                )));
+            }
             let block = &mut self.block;
             for i in 0..block.status.len() {
                 let atoms = block.offsets[i]..block.offsets[i + 1];

@@ -9,7 +9,7 @@ use ::hdf5::{Dataset, File, Group, IndexType, IterationOrder, LinkType};
 use crate::domain::error::{Error, Result};
 
 use super::super::layout;
-use super::{Access, Wishes, row_bytes};
+use super::{Access, Wishes, ffi, row_bytes};
 
 /// A dataset that is stored anew, in chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,14 @@ pub struct Piece {
     pub chunk: Vec<usize>,
     /// Doubles become single precision.
     pub single: bool,
+}
+
+impl Piece {
+    /// As people call it: the name of the group whose `value` it is, or its own.
+    pub fn name(&self) -> &str {
+        let path = self.path.strip_suffix("/value").unwrap_or(&self.path);
+        path.rsplit('/').next().unwrap_or(path)
+    }
 }
 
 /// What is at a path of the source, in the order in which it is made.
@@ -74,6 +82,26 @@ impl Item {
     }
 }
 
+/// Refuses a virtual dataset that shows a file which is not there: it would be undefined for good in a copy.
+fn require_sources(dataset: &Dataset) -> ::hdf5::Result<()> {
+    if dataset.layout() != Layout::Virtual {
+        return Ok(());
+    }
+    let shown_in = std::path::PathBuf::from(dataset.filename());
+    let folder = shown_in.parent().unwrap_or(std::path::Path::new(""));
+    for name in ffi::shown_files(dataset)? {
+        let name = name.replace("%%", "%");
+        // A dot is the file itself.
+        if name != "." && !folder.join(&name).exists() {
+            return Err(::hdf5::Error::from(format!(
+                "{} shows {name}, which is not there; bring it back to its place",
+                dataset.name()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Whether `name` is that of the dataset, or of the group whose `value` it is.
 fn is_named(path: &str, name: &str) -> bool {
     let path = path.strip_suffix("/value").unwrap_or(path);
@@ -97,6 +125,7 @@ impl Walk<'_> {
                 if link.link_type == LinkType::Hard && self.is_known(&dataset, &path)? {
                     continue;
                 }
+                require_sources(&dataset)?;
                 let item = self.dataset(&dataset, &path);
                 self.items.push(item);
             } else if let (1.., Ok(child)) = (depth, group.group(&name)) {
@@ -105,6 +134,10 @@ impl Walk<'_> {
                 }
                 self.items.push(Item::Group(path.clone()));
                 self.group(&child, &path, depth - 1)?;
+            } else if link.link_type != LinkType::Hard {
+                return Err(::hdf5::Error::from(format!(
+                    "{path} is a link to data that are not there; bring the file with them (for instance the input) back to its place"
+                )));
             }
         }
         Ok(())
