@@ -162,3 +162,101 @@ fn mistakes_are_one_line_and_nothing_is_made() {
         assert_eq!(folder.names(), before, "{command}");
     }
 }
+
+#[test]
+fn results_of_any_name_are_shown() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_npt.xyz", 3, 20));
+    for name in ["a%b.h5", "p%%q.h5", "100%.h5", "ä b.h5"] {
+        let run = folder.alone("run in.h5").arg("-o").arg(name);
+        run.args(LJ).expect(0);
+        let link = folder.alone("link").arg(name);
+        link.args("-o l.h5 --overwrite").expect(0);
+        folder
+            .alone("verify l.h5")
+            .expect(0)
+            .says_somewhere("3 completed frames checked, 0 wrong");
+        let (all, one) = (read(&folder.path("l.h5")), read(&folder.path(name)));
+        assert_eq!(all.forces, one.forces, "{name}");
+    }
+}
+
+/// What only some have is not shown; what is not alike and has to be shown is an error.
+#[test]
+fn results_that_are_not_alike() {
+    let folder = Folder::new();
+    let names = results(&folder, false);
+    folder
+        .alone(&format!(
+            "repack {} -o single.h5 --float32 forces",
+            names[0]
+        ))
+        .expect(0);
+    folder
+        .alone(&format!("link single.h5 {} -o l.h5", names[1]))
+        .expect(1)
+        .error("/particles/trajectory/forces/value is not of one type and shape in all of them");
+    assert!(!folder.path("l.h5").exists());
+
+    let text = "1\nProperties=species:S:1:pos:R:3:charge:R:1\nAr 0 0 0 0.5\n";
+    fs::write(folder.path("charged.xyz"), text).unwrap();
+    folder.import("charged");
+    for (name, carry) in [("with", "--carry charge"), ("without", "")] {
+        folder
+            .alone(&format!("run charged.h5 -o {name}.h5 -c null {carry}"))
+            .expect(0);
+    }
+    for (order, warns) in [("with.h5 without.h5", true), ("without.h5 with.h5", false)] {
+        let said = folder
+            .alone(&format!("link {order} -o l.h5 --overwrite"))
+            .expect(0);
+        let about = "/particles/trajectory/charge is not the same kind of thing in all of them";
+        assert_eq!(said.stderr.contains(about), warns, "{said}");
+        let file = hdf5::File::open(folder.path("l.h5")).unwrap();
+        assert!(!file.link_exists("particles/trajectory/charge"));
+    }
+    let both = "link with.h5 with.h5 -o l.h5 --overwrite";
+    folder.alone(both).expect(0);
+    let file = hdf5::File::open(folder.path("l.h5")).unwrap();
+    let charges = file.dataset("particles/trajectory/charge/value").unwrap();
+    assert_eq!(charges.read_raw::<f64>().unwrap(), [0.5, 0.5]);
+}
+
+#[test]
+fn each_frame_repeats_as_it_did() {
+    let folder = Folder::new();
+    for (name, pbc) in [("open", "F F F"), ("slab", "T T F"), ("both", "T T T")] {
+        let frame = |pbc: &str| {
+            format!(
+                "1\nLattice=\"9 0 0 0 9 0 0 0 9\" Properties=species:S:1:pos:R:3 pbc=\"{pbc}\"\nAr 0 0 0\n"
+            )
+        };
+        let mut text = frame(pbc);
+        if name == "both" {
+            text += &frame("F F T");
+        }
+        fs::write(folder.path(&format!("{name}.xyz")), text).unwrap();
+        folder.import(name);
+        folder
+            .alone(&format!("run {name}.h5 -o {name}.r.h5 -c null"))
+            .expect(0);
+    }
+    for order in [["open", "slab", "both"], ["both", "open", "slab"]] {
+        let names: Vec<_> = order.iter().map(|name| format!("{name}.r.h5")).collect();
+        folder
+            .alone(&format!("link {} -o l.h5 --overwrite", names.join(" ")))
+            .expect(0);
+        let file = hdf5::File::open(folder.path("l.h5")).unwrap();
+        let all = ["periodic", "pbc/value"].map(|name| {
+            let dataset = file.dataset(&format!("particles/trajectory/box/{name}"));
+            dataset.unwrap().read_raw::<u8>().unwrap()
+        });
+        let of = |name: &str| match name {
+            "open" => vec![0, 0, 0],
+            "slab" => vec![1, 1, 0],
+            _ => vec![1, 1, 1, 0, 0, 1],
+        };
+        let expected: Vec<u8> = order.iter().flat_map(|name| of(name)).collect();
+        assert_eq!(all, [expected.clone(), expected]);
+    }
+}

@@ -13,7 +13,7 @@ use crate::domain::error::Result;
 use crate::planning::status::Status;
 
 use super::create::{folder_of, group, write_h5md};
-use super::geometry::write_boundary;
+use super::geometry::{share_time_axis, write_boundary};
 use super::input::Input;
 use super::repack::copy_attributes;
 use super::result_reader::ResultReader;
@@ -41,6 +41,15 @@ pub struct Linked {
 
 /// Where sources are told: `file` (S) text, `first_frame` and `n_frames` (S) i64.
 const SOURCES: &str = "/parameters/framewise/sources";
+/// Groups without whose `value` a file is no result.
+const MANDATORY: [&str; 6] = [
+    layout::ENERGY,
+    layout::FORCES,
+    layout::STRESS,
+    layout::POSITION,
+    layout::SPECIES,
+    "/particles/trajectory/box/edges",
+];
 /// What has the name of a group of which values are shown.
 const SHOWN: [&str; 3] = ["/particles", "/observables", layout::FRAMEWISE];
 
@@ -211,7 +220,13 @@ impl Show<'_> {
         write_boundary(&particles, boundary).map_err(doing())?;
         let dataset = bx.new_dataset::<u8>().shape((values.len() / 3, 3));
         let dataset = dataset.create("periodic").map_err(doing())?;
-        dataset.write_raw(&values).map_err(doing())
+        dataset.write_raw(&values).map_err(doing())?;
+        // Once more where ZnH5MD looks for it.
+        let again = group(self.file, &format!("{}/pbc", layout::BOX)).map_err(doing())?;
+        again
+            .link_hard(&dataset.name(), "value")
+            .and_then(|()| share_time_axis(&again))
+            .map_err(doing())
     }
 
     fn group(&self, from: &Group, path: &str) -> ::hdf5::Result<()> {
@@ -227,6 +242,23 @@ impl Show<'_> {
                 && let Ok(child) = from.group(&name)
             {
                 self.group(&child, &path)?;
+                // A property that not all of them have.
+                let lacks = |group: &Group| !group.link_exists("value");
+                if !lacks(&child) && lacks(&made.group(&name)?) {
+                    if path == format!("{}/pbc", layout::BOX) {
+                        made.unlink(&name)?;
+                        continue;
+                    }
+                    if MANDATORY.iter().any(|group| *group == path) {
+                        return Err(::hdf5::Error::from(format!(
+                            "{path}/value is not of one type and shape in all of them; `framewise repack` them alike first"
+                        )));
+                    }
+                    tracing::warn!(
+                        "{path} is not the same kind of thing in all of them, and is not shown"
+                    );
+                    made.unlink(&name)?;
+                }
             }
         }
         Ok(())
@@ -296,8 +328,8 @@ impl Show<'_> {
                 slab.extend(rest.iter().map(|n| whole(*n)));
                 builder = builder.with_dcpl(|list| {
                     list.virtual_map(
-                        seen_from(self.target, &source.path),
-                        path,
+                        literal(&seen_from(self.target, &source.path)),
+                        literal(path),
                         shape.clone(),
                         Selection::All,
                         extents.clone(),
@@ -349,6 +381,11 @@ impl Show<'_> {
         }
         Ok(())
     }
+}
+
+/// A name as HDF5 takes it in virtual datasets, where a percent sign begins a number of blocks.
+fn literal(name: &str) -> String {
+    name.replace('%', "%%")
 }
 
 /// The path of a source as seen from the folder of the target: they can be moved together. Absolute where there is no way.
