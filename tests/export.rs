@@ -273,3 +273,78 @@ fn labels_of_others_are_not_taken_for_results() {
         assert!(written.contains(expected), "{written}");
     }
 }
+
+/// A result whose frame 3 is not what was computed.
+fn damaged(folder: &Folder) {
+    result(folder, "argon", "");
+    let file = hdf5::File::open_rw(folder.path("argon.r.h5")).unwrap();
+    let forces = file.dataset("particles/trajectory/forces/value").unwrap();
+    let one = ndarray::arr3(&[[[7.0]]]);
+    forces.write_slice(&one, (3..4, 5..6, 1..2)).unwrap();
+}
+
+#[test]
+fn nothing_is_made_of_numbers_that_are_not_those_computed() {
+    let folder = Folder::new();
+    damaged(&folder);
+    for name in ["x.xyz", "x.npz", "x.parquet", "x.dump"] {
+        folder
+            .alone(&format!("export argon.r.h5 -o {name}"))
+            .expect(1)
+            .error("argon.r.h5: frame 3: does not match its checksum");
+        assert!(!folder.path(name).exists());
+    }
+    folder
+        .alone("export argon.r.h5 -o x.xyz --frames 0:3")
+        .expect(0);
+    folder
+        .alone("compare argon.r.h5 argon.r.h5")
+        .expect(1)
+        .error("frame 3: does not match its checksum");
+}
+
+#[test]
+fn labels_do_not_take_the_names_of_other_things() {
+    let folder = Folder::new();
+    result(&folder, "argon", "");
+    for options in [
+        "--energy-key pos",
+        "--forces-key Species",
+        "--stress-key lattice",
+        "--energy-key frame",
+        "--energy-key x --stress-key x",
+    ] {
+        folder
+            .alone(&format!("export argon.r.h5 -o x.xyz {options}"))
+            .expect(2)
+            .error("is the name of something else in the file");
+    }
+}
+
+/// What ends before its time leaves nothing, or what the next one removes.
+#[test]
+fn nothing_stays_of_what_is_not_completed() {
+    let folder = Folder::new();
+    folder.import_frames("in", &perturbed("argon_npt.xyz", 20_000, 100));
+    folder.alone("run in.h5 -o r.h5 -c null").expect(0);
+    let partial = |folder: &Folder| {
+        let names = folder.names().into_iter();
+        names.filter(|name| name.ends_with(".partial")).count()
+    };
+    let begun = |signal: rustix::process::Signal| {
+        let running = folder.alone("export r.h5 -o x.xyz").start();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while partial(&folder) == 0 {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        running.signal(signal);
+        running.finish()
+    };
+    begun(rustix::process::Signal::TERM).expect(75);
+    assert_eq!(partial(&folder), 0);
+    begun(rustix::process::Signal::KILL);
+    assert_eq!(partial(&folder), 1);
+    folder.alone("export r.h5 -o x.xyz --frames :3").expect(0);
+    assert_eq!(partial(&folder), 0);
+}

@@ -46,14 +46,15 @@ fn import(
     output: &Path,
     overwrite: bool,
 ) -> framewise::domain::error::Result<()> {
-    import::execute(&ImportArgs {
+    let args = ImportArgs {
         sources: sources.to_vec(),
         output: output.to_owned(),
         overwrite,
         topology: None,
         species: None,
         author: "test".into(),
-    })
+    };
+    import::import(&args, &|| Ok(())).map(drop)
 }
 
 fn data(name: &str) -> PathBuf {

@@ -5,10 +5,14 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
 use crate::adapters::write_back;
 use crate::domain::error::{Error, Result};
+
+/// How temporary names end.
+const SUFFIX: &str = ".partial";
 
 /// A file under a temporary name; it vanishes unless it is [published](Self::publish).
 #[derive(Debug)]
@@ -48,9 +52,11 @@ impl WholeFile {
             .file_name()
             .ok_or_else(|| Error::usage(format!("{shown}: is not the name of a file")))?
             .to_string_lossy();
+        let prefix = format!(".{name}.");
+        tidy(directory(target), &prefix);
         let temporary = tempfile::Builder::new()
-            .prefix(&format!(".{name}."))
-            .suffix(".partial")
+            .prefix(&prefix)
+            .suffix(SUFFIX)
             .permissions(std::fs::Permissions::from_mode(0o666))
             .tempfile_in(directory(target))
             .map_err(|e| {
@@ -65,6 +71,11 @@ impl WholeFile {
                     }
                 })
             })?;
+        // Says that somebody is at it, see `tidy`.
+        let _ = flock(
+            temporary.as_file(),
+            FlockOperation::NonBlockingLockExclusive,
+        );
         Ok(Self {
             temporary,
             target: target.to_owned(),
@@ -102,6 +113,27 @@ impl WholeFile {
         File::open(directory(&self.target))
             .and_then(|d| d.sync_all())
             .map_err(failed)
+    }
+}
+
+/// Removes the temporary files of those that were killed: nobody holds their lock.
+fn tidy(folder: &Path, prefix: &str) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_plain = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if !(is_plain && name.starts_with(prefix) && name.ends_with(SUFFIX)) {
+            continue;
+        }
+        let path = entry.path();
+        let is_left = File::open(&path)
+            .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
+        if is_left {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 

@@ -10,12 +10,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::adapters::cores::Given;
 use crate::adapters::hdf5::reason;
 use crate::adapters::hdf5::trajectory_writer::{Authorship, TrajectoryWriter};
+use crate::adapters::signals::Signals;
 use crate::adapters::source::schema::{Schema, Survey};
 use crate::adapters::source::{Detail, Position};
 use crate::adapters::trajectory_files::Hints;
 use crate::adapters::trajectory_files::ahead::Ahead;
 use crate::adapters::whole_file::WholeFile;
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, GoOn, Result};
 
 /// Turn trajectories of other programs into an H5MD file that `framewise run` reads
 #[derive(Clone, Debug, clap::Args)]
@@ -60,7 +61,8 @@ pub struct ImportArgs {
 
 /// Runs the verb.
 pub fn execute(args: &ImportArgs) -> Result<()> {
-    let imported = import(args)?;
+    let signals = Signals::listen()?;
+    let imported = import(args, &|| signals.go_on())?;
     tracing::info!(
         "{}: {} frames, {} atoms in all",
         args.output.display(),
@@ -71,10 +73,13 @@ pub fn execute(args: &ImportArgs) -> Result<()> {
 }
 
 /// Imports; the numbers of frames and of their atoms.
-pub fn import(args: &ImportArgs) -> Result<(u64, u64)> {
+///
+/// # Errors
+/// As every error, a wish to stop leaves nothing behind.
+pub fn import(args: &ImportArgs, go_on: GoOn<'_>) -> Result<(u64, u64)> {
     let hints = Hints::new(args.topology.clone(), args.species.as_deref())?;
     let out = WholeFile::create(&args.output, args.overwrite, &args.sources)?;
-    let progress = Progress::new(args.sources.len() as u64);
+    let progress = Progress::new(args.sources.len() as u64, go_on);
     let (schema, remarks) = survey(&args.sources, &hints, &progress)?;
     for remark in remarks {
         tracing::warn!("{remark}");
@@ -94,7 +99,7 @@ fn readers() -> usize {
 fn survey(
     sources: &[PathBuf],
     hints: &Hints,
-    progress: &Progress,
+    progress: &Progress<'_>,
 ) -> Result<(Schema, Vec<String>)> {
     let mut survey = Survey::default();
     for (number, path) in sources.iter().enumerate() {
@@ -103,7 +108,7 @@ fn survey(
         while let Some((frame, position)) = stream.next_frame()? {
             survey.add(frame);
             frames += 1;
-            progress.update(frames, number as u64, position);
+            progress.update(frames, number as u64, position)?;
         }
         if frames == 0 {
             return Err(Error::failure(format!(
@@ -120,7 +125,7 @@ fn write(
     hints: &Hints,
     out: &WholeFile,
     schema: Schema,
-    progress: &Progress,
+    progress: &Progress<'_>,
 ) -> Result<()> {
     let failed = |e: ::hdf5::Error| {
         Error::failure(format!(
@@ -158,7 +163,7 @@ fn write(
                 out.begin_write_back();
             }
             frames += 1;
-            progress.update(frames, (passed + number) as u64, position);
+            progress.update(frames, (passed + number) as u64, position)?;
         }
         for remark in stream.remarks() {
             tracing::warn!("{remark}");
@@ -174,33 +179,39 @@ fn write(
 /// Bytes of positions after which the disk is asked to begin.
 const BEGUN: usize = 8 << 20;
 
-/// A bar on a terminal, nothing elsewhere.
-struct Progress {
+/// A bar on a terminal, nothing elsewhere; and whether to go on.
+struct Progress<'a> {
     bar: ProgressBar,
+    go_on: GoOn<'a>,
 }
 
 /// Length of the bar for one pass over one source.
 const PASS: u64 = 1000;
 
-impl Progress {
-    fn new(sources: u64) -> Self {
+impl<'a> Progress<'a> {
+    fn new(sources: u64, go_on: GoOn<'a>) -> Self {
         let bar = ProgressBar::new(2 * sources * PASS);
         if let Ok(style) =
             ProgressStyle::with_template("import [{bar:40}] {percent}% {msg} ETA {eta}")
         {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self { bar }
+        Self { bar, go_on }
     }
 
-    fn update(&self, frames: u64, passed: u64, position: Position) {
-        if !frames.is_multiple_of(64) || self.bar.is_hidden() {
-            return;
+    fn update(&self, frames: u64, passed: u64, position: Position) -> Result<()> {
+        if !frames.is_multiple_of(64) {
+            return Ok(());
+        }
+        (self.go_on)()?;
+        if self.bar.is_hidden() {
+            return Ok(());
         }
         let done = u128::from(position.done) * u128::from(PASS);
         let done = done / u128::from(position.total.max(1));
         self.bar
             .set_position(passed * PASS + (done as u64).min(PASS));
         self.bar.set_message(format!("{frames} frames"));
+        Ok(())
     }
 }

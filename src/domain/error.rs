@@ -57,7 +57,7 @@ impl Error {
     pub fn stopped() -> Self {
         Self {
             kind: Kind::Stopped,
-            message: "asked to stop before a frame was computed; run the same command again".into(),
+            message: "asked to stop before the end, and nothing more was done; run the same command again".into(),
         }
     }
 

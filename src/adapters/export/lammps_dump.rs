@@ -31,7 +31,7 @@ pub fn write_frame(out: &mut impl Write, labelled: &Labelled<'_>) -> io::Result<
     } else {
         restricted(&frame.cell).ok_or_else(|| {
             io::Error::other(format!(
-                "frame {}: its cell is left-handed, which LAMMPS has no box for",
+                "frame {}: its cell is left-handed, which LAMMPS has no box for; leave it out with --frames",
                 labelled.index
             ))
         })?

@@ -9,7 +9,7 @@ use crate::adapters::hdf5::input::{Input, Segment};
 use crate::adapters::hdf5::layout;
 use crate::adapters::hdf5::result_reader::{ResultBlock, ResultReader, is_result};
 use crate::adapters::hdf5::seconds::Seconds;
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, GoOn, Result};
 use crate::domain::frame::FrameBlock;
 use crate::domain::label::Label;
 use crate::engine::ports::Source as _;
@@ -97,6 +97,7 @@ impl Frames {
     pub fn for_each(
         &mut self,
         mut frames: FrameSet,
+        go_on: GoOn<'_>,
         each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
         let per_frame = self.geometry.total_atoms() / self.count().max(1);
@@ -105,10 +106,11 @@ impl Frames {
         let mut properties = self.extras.begin();
         let mut measured = Vec::new();
         while !frames.is_empty() {
+            go_on()?;
             let block = frames.split_front(at_once);
             self.geometry.read(&block, &mut geometry)?;
             if let Some((reader, seconds)) = &self.result {
-                reader.read_results(&block, &mut results)?;
+                reader.read_sound(&block, &mut results)?;
                 measured = seconds.read(&block)?;
             }
             self.extras.read(&block, &geometry, &mut properties)?;

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::adapters::export::{Contents, Format, Sink, begin, text};
 use crate::adapters::extxyz::writer::Names;
+use crate::adapters::signals::Signals;
 use crate::adapters::whole_file::WholeFile;
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::selection::Selection;
 
@@ -186,6 +187,26 @@ impl ExportArgs {
         }
     }
 
+    /// Names of labels that would make another thing of the file.
+    fn check(&self) -> Result<()> {
+        let names = self.names();
+        let own = ["species", "pos", "Lattice", "Properties", "pbc", "frame"];
+        let all = [
+            ("--energy-key", &names.energy),
+            ("--forces-key", &names.forces),
+            ("--stress-key", &names.stress),
+        ];
+        for (k, (option, name)) in all.iter().enumerate() {
+            let is_own = own.iter().any(|own| own.eq_ignore_ascii_case(name));
+            if is_own || all[..k].iter().any(|(_, other)| other == name) {
+                return Err(Error::usage(format!(
+                    "{option} {name}: is the name of something else in the file; choose another"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn filters(&self) -> bool {
         self.split.is_some() || self.max_force.is_some() || self.energy_window.is_some()
     }
@@ -193,6 +214,9 @@ impl ExportArgs {
 
 /// Runs the verb.
 pub fn execute(args: &ExportArgs) -> Result<()> {
+    let signals = Signals::listen()?;
+    let go_on = &|| signals.go_on();
+    args.check()?;
     let mut source = Frames::open(&args.file, args.key.as_deref())?;
     let shown = args.file.display();
     if !source.has_labels() && (args.max_force.is_some() || args.energy_window.is_some()) {
@@ -223,7 +247,7 @@ pub fn execute(args: &ExportArgs) -> Result<()> {
     let contents = source.contents(format, args.names());
     let mut filter = Filter::new(args.max_force, args.energy_window);
     if args.output == Path::new("-") {
-        return to_pipe(args, &mut source, frames, &mut filter);
+        return to_pipe(args, &mut source, frames, &mut filter, go_on);
     }
     let paths = match &args.split {
         Some(split) => split.paths(&args.output),
@@ -237,7 +261,7 @@ pub fn execute(args: &ExportArgs) -> Result<()> {
         Some(split) => split.of(frame, args.seed),
         None => Some(0),
     };
-    source.for_each(frames, &mut |row| {
+    source.for_each(frames, go_on, &mut |row| {
         if !filter.keeps(&row.labelled) {
             return Ok(());
         }
@@ -314,6 +338,7 @@ fn to_pipe(
     source: &mut Frames,
     frames: FrameSet,
     filter: &mut Filter,
+    go_on: GoOn<'_>,
 ) -> Result<()> {
     let format = args.format();
     if args.split.is_some() || !format.is_text() {
@@ -329,7 +354,7 @@ fn to_pipe(
     // The reader of a pipe that has seen enough is no failure.
     let mut closed = false;
     let failed = |e: &io::Error| Error::failure(format!("standard output: {e}"));
-    let done = source.for_each(frames, &mut |row| {
+    let done = source.for_each(frames, go_on, &mut |row| {
         if !filter.keeps(&row.labelled) {
             return Ok(());
         }

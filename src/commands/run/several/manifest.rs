@@ -1,7 +1,7 @@
 //! Which inputs, and how their results are called.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::domain::error::{Error, Result};
 
@@ -11,11 +11,11 @@ use super::Assignment;
 pub(super) fn read(path: &Path) -> Result<Vec<(PathBuf, Option<PathBuf>)>> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Error::usage(format!("--manifest {}: {e}", path.display())))?;
-    let lines = text.lines().map(str::trim_end);
-    let said = lines.filter(|line| !line.trim_start().starts_with('#') && !line.is_empty());
+    let lines = text.lines().map(str::trim);
+    let said = lines.filter(|line| !line.starts_with('#') && !line.is_empty());
     let entries: Vec<_> = said
         .map(|line| match line.split_once('\t') {
-            Some((input, result)) => (input.into(), Some(result.trim_start().into())),
+            Some((input, result)) => (input.trim_end().into(), Some(result.trim_start().into())),
             None => (line.into(), None),
         })
         .collect();
@@ -37,6 +37,15 @@ pub(super) fn assign(
     let mut all = Vec::with_capacity(given.len());
     for (input, name) in given {
         let result = if let Some(name) = name {
+            let stays =
+                |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+            if !name.components().all(stays) {
+                return Err(Error::usage(format!(
+                    "--manifest: result {} of {} is not in the folder of -o; give a name in it",
+                    name.display(),
+                    input.display()
+                )));
+            }
             folder.join(name)
         } else {
             let stem = input.file_stem().ok_or_else(|| {
@@ -67,10 +76,18 @@ mod tests {
     fn results_have_the_names_of_their_inputs_unless_a_manifest_gives_others() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list");
-        std::fs::write(&path, "# all\na/x y.xyz\n\nb/md.h5\tother.h5\n").unwrap();
+        std::fs::write(&path, "# all\n  a/x y.xyz \n\nb/md.h5 \t other.h5\n").unwrap();
         let all = assign(read(&path).unwrap(), Path::new("out")).unwrap();
         let results: Vec<_> = all.iter().map(|one| one.result.to_str().unwrap()).collect();
         assert_eq!(results, ["out/x y.h5", "out/other.h5"]);
+        let outside = vec![("a.h5".into(), Some("../b.h5".into()))];
+        let error = assign(outside, Path::new("out")).unwrap_err();
+        assert!(
+            error
+                .message
+                .contains("../b.h5 of a.h5 is not in the folder"),
+            "{error}"
+        );
         let twice = vec![("a/md.h5".into(), None), ("b/md.xyz".into(), None)];
         let error = assign(twice, Path::new("out")).unwrap_err();
         assert!(

@@ -121,7 +121,8 @@ impl Several {
             .map_err(|e| Error::failure(format!("rank 0 sent an unreadable list: {e}")));
         let sized = together(ranks, sized)?;
         let mut ended = Vec::with_capacity(sized.len());
-        for one in sized {
+        let mut sized = sized.into_iter();
+        for one in sized.by_ref() {
             let begun = Instant::now();
             let outcome = if let Some(defect) = one.defect {
                 Err(Error::failure(defect))
@@ -149,11 +150,11 @@ impl Several {
                 break;
             }
         }
-        let left = assignments.len() - ended.len();
+        let left: Vec<_> = sized.collect();
         if ranks.rank() == 0 && start.is_talkative() {
-            print(&summary(&ended))?;
+            print(&summary(&ended, &left))?;
         }
-        conclude(&ended, left)
+        conclude(&ended, left.len())
     }
 }
 
@@ -186,7 +187,13 @@ fn conclude(ended: &[Ended], left: usize) -> Result<Outcome> {
     })
 }
 
-fn summary(ended: &[Ended]) -> String {
+fn summary(ended: &[Ended], left: &[Sized]) -> String {
+    let left = left.iter().map(|one| {
+        let text = |path: &Path| path.display().to_string();
+        let mut row = vec![text(&one.input), text(&one.result)];
+        row.extend(["", "", "", "", "not begun"].map(str::to_owned));
+        row
+    });
     let rows = ended.iter().map(|one| {
         let counts = ResultReader::open(&one.result).and_then(|reader| reader.counts());
         let counts = counts.map_or_else(|_| StatusCounts::default(), |(counts, _)| counts);
@@ -208,5 +215,5 @@ fn summary(ended: &[Ended]) -> String {
         ]
     });
     let header = ["input", "result", "completed", "failed", "left", "time", ""];
-    table(&header, rows, &[2, 3, 4, 5])
+    table(&header, rows.chain(left), &[2, 3, 4, 5])
 }
