@@ -410,3 +410,86 @@ fn a_full_disk_loses_nothing() {
         assert!(fired > 5, "{fired} of {}", recorded.len());
     }
 }
+
+#[test]
+fn what_is_not_what_was_computed_is_not_merged() {
+    for direct in ["", " --direct"] {
+        let folder = folder();
+        run(&folder, &format!("--key {KEY} -o r.h5"));
+        {
+            let file = hdf5::File::open_rw(folder.path("r.h5")).unwrap();
+            let forces = file.dataset("particles/trajectory/forces/value").unwrap();
+            let one = ndarray::arr3(&[[[7.0]]]);
+            forces.write_slice(&one, (3..4, 5..6, 1..2)).unwrap();
+        }
+        let before = contents(&folder.path("mbe.h5"));
+        folder
+            .alone(&format!("merge r.h5 --into mbe.h5{direct}"))
+            .expect(1)
+            .error("r.h5: frame 3: does not match its checksum");
+        assert!(contents(&folder.path("mbe.h5")) == before);
+    }
+}
+
+/// Energies of all frames without states: the forces that others lack cannot be told from those that are there.
+#[test]
+fn a_level_of_energies_alone_is_left_alone() {
+    let folder = folder();
+    structures(&["odd", "mbe.h5", KEY, "null", "energies"], &folder);
+    run(&folder, &format!("--key {KEY} -o r.h5 --frames 1:3"));
+    let before = fs::read(folder.path("mbe.h5")).unwrap();
+    for direct in ["", " --direct"] {
+        folder
+            .alone(&format!("merge r.h5 --into mbe.h5{direct}"))
+            .expect(1)
+            .error("has energies of all frames, no forces and no states");
+        assert!(fs::read(folder.path("mbe.h5")).unwrap() == before);
+    }
+    folder
+        .alone("merge r.h5 --into mbe.h5 --level-of-theory other")
+        .expect(0);
+}
+
+/// A program that does not know the lock of mbe-automation has HDF5's.
+#[test]
+fn what_others_are_writing_is_not_lost() {
+    let folder = folder();
+    run(&folder, &format!("--key {KEY} -o r.h5"));
+    let open = |mode: &str| {
+        let mut child = script("structures.py", &folder)
+            .args(["open", "mbe.h5", mode, "60"])
+            .env_remove("HDF5_USE_FILE_LOCKING")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line, "open\n");
+        Holder(child)
+    };
+    let writer = open("r+");
+    let before = fs::read(folder.path("mbe.h5")).unwrap();
+    for (direct, what) in [
+        ("", "has it open for writing"),
+        (
+            " --direct",
+            "has it open, and --direct changes it under its hands",
+        ),
+    ] {
+        folder
+            .alone(&format!("merge r.h5 --into mbe.h5{direct}"))
+            .expect(1)
+            .error(what);
+        assert!(fs::read(folder.path("mbe.h5")).unwrap() == before);
+    }
+    drop(writer);
+    let _reader = open("r");
+    folder
+        .alone("merge r.h5 --into mbe.h5 --direct")
+        .expect(1)
+        .error("merge without --direct");
+    // Who reads goes on to read what was there.
+    folder.alone("merge r.h5 --into mbe.h5").expect(0);
+}

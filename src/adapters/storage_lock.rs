@@ -15,6 +15,32 @@ pub struct StorageLock {
     _file: File,
 }
 
+/// Keeps HDF5 programs from writing into a file until it is dropped; `alone`: from opening it, too. HDF5 takes such a lock
+/// of what it opens, unless it is told not to.
+///
+/// # Errors
+/// Somebody has it open already: for writing, or `alone`, in any way.
+pub fn keep_writers_out(path: &Path, alone: bool) -> Result<File> {
+    let file = File::open(path).map_err(|e| Error::unreadable(path, &e))?;
+    let operation = if alone {
+        FlockOperation::NonBlockingLockExclusive
+    } else {
+        FlockOperation::NonBlockingLockShared
+    };
+    match flock(&file, operation) {
+        Err(rustix::io::Errno::WOULDBLOCK) if alone => Err(Error::failure(format!(
+            "{}: another program has it open, and --direct changes it under its hands; close it there, or merge without --direct",
+            path.display()
+        ))),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::failure(format!(
+            "{}: another program has it open for writing, and what it writes would be lost; close it there first",
+            path.display()
+        ))),
+        // File systems without such locks have no such programs either.
+        _ => Ok(file),
+    }
+}
+
 /// How often it is tried, and after which time somebody else is mentioned.
 const PAUSE: Duration = Duration::from_millis(200);
 const SILENCE: Duration = Duration::from_secs(2);

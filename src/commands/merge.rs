@@ -7,7 +7,7 @@ use crate::adapters::hdf5::ground_truth::{Merged, copy, direct, plan};
 use crate::adapters::hdf5::layout::attribute;
 use crate::adapters::hdf5::result_reader::ResultReader;
 use crate::adapters::signals::Signals;
-use crate::adapters::storage_lock::StorageLock;
+use crate::adapters::storage_lock::{StorageLock, keep_writers_out};
 use crate::domain::error::{Error, Result};
 
 use super::run::place::behind_links;
@@ -79,6 +79,7 @@ pub fn execute(args: &MergeArgs) -> Result<()> {
         )));
     }
     let _lock = StorageLock::take(&into, Duration::from(args.lock_timeout), go_on)?;
+    let _alone = keep_writers_out(&into, args.direct)?;
     copy::tidy(&into);
     direct::recover(&into)?;
     let parts = plan::plan(&mut result, &into, args.key.as_deref(), go_on)?;

@@ -2,8 +2,10 @@
 
 usage: structures.py read FILE KEY              JSON of all levels of theory on standard output
        structures.py lock FILE SECONDS          holds the lock of the file; prints "held" when it has it
+       structures.py open FILE MODE SECONDS     has the file open by HDF5; prints "open" when it has it
        structures.py prepare FILE KEY LEVEL N   frame 0 completed (energy N), frame 1 undefined, the rest not converged
-       structures.py odd FILE KEY LEVEL KIND    datasets of a level as other programs leave them: float32, chunked, legacy
+       structures.py odd FILE KEY LEVEL KIND    datasets of a level as other programs leave them: float32, chunked, legacy,
+                                                energies
        structures.py set FILE KEY FRAME VALUE   a position of atom 0 of a frame
        structures.py make FILE COUNT            COUNT small groups under many/, each of 1 to 3 frames of 1 to 4 atoms
 """
@@ -92,11 +94,19 @@ def odd(path, key, level, kind):
         e, forces, state = names(level)
         dtype = "f4" if kind == "float32" else "f8"
         how = {"chunks": (1, atoms, 3), "compression": "gzip"} if kind == "chunked" else {}
-        fill = 7.0 if kind == "legacy" else np.nan
+        fill = 7.0 if kind in ("legacy", "energies") else np.nan
         truth[e] = np.full(frames, fill, dtype)
+        if kind == "energies":
+            return
         truth.create_dataset(forces, data=np.full((frames, atoms, 3), fill, dtype), **how)
         if kind != "legacy":
             truth[state] = np.full(frames, 1, np.int64)
+
+
+def hold_open(path, mode, seconds):
+    with h5py.File(path, mode):
+        print("open", flush=True)
+        time.sleep(float(seconds))
 
 
 def change(path, key, frame, value):
@@ -124,4 +134,4 @@ def hold(path, seconds):
 
 
 action, *arguments = sys.argv[1:]
-{"read": read, "lock": hold, "prepare": prepare, "odd": odd, "set": change, "make": make}[action](*arguments)
+{"read": read, "lock": hold, "open": hold_open, "prepare": prepare, "odd": odd, "set": change, "make": make}[action](*arguments)

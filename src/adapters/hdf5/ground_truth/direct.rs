@@ -57,7 +57,12 @@ pub fn merge(
     let shadow = beside(into, SHADOW);
     let merged = merge_by(&shadow, into, result, parts, level, go_on);
     let _ = fs::remove_file(&shadow);
-    merged
+    // Whoever reads it knows nothing of the shadow.
+    let named = |text: &str| text.replace(&*shadow.to_string_lossy(), &into.to_string_lossy());
+    merged.map_err(|error| Error {
+        message: named(&error.message),
+        ..error
+    })
 }
 
 fn merge_by(

@@ -103,7 +103,7 @@ fn write(
         go_on()?;
         let rows = start..(start + frames_at_once(part.atoms)).min(frames);
         let shifted = part.frames.start + rows.start..part.frames.start + rows.end;
-        result.read_results(&FrameSet::from_runs(vec![shifted]), &mut results)?;
+        result.read_sound(&FrameSet::from_runs(vec![shifted]), &mut results)?;
         old.clear();
         old.resize(results.status.len(), unwritten(&places).code());
         if let Some(before) = &before {
@@ -202,8 +202,22 @@ fn places(to: &File, part: &Part, level: &str) -> Result<Places> {
         Err(_) => structure.create_group(GROUP).map_err(doing())?,
     };
     let frames = (part.frames.end - part.frames.start) as usize;
-    let had_results = truth.link_exists(&energy(level)) || truth.link_exists(&forces(level));
+    let has = [energy(level), forces(level)].map(|name| truth.link_exists(&name));
+    let had_results = has.contains(&true);
     let has_status = truth.link_exists(&status(level));
+    // Without states all frames count as completed, and those of nobody's would have half of what they need.
+    if !has_status && has[0] != has[1] {
+        let (there, missing) = if has[0] {
+            ("energies", "forces")
+        } else {
+            ("forces", "energies")
+        };
+        return Err(Error::failure(format!(
+            "{}: {}: level of theory {level:?} has {there} of all frames, no {missing} and no states; store these results under another name with --level-of-theory",
+            to.filename(),
+            truth.name()
+        )));
+    }
     let places = Places {
         energy: place::<f64>(&truth, &energy(level), &[frames])?,
         forces: place::<f64>(&truth, &forces(level), &[frames, part.atoms, 3])?,
