@@ -155,6 +155,14 @@ fn a_reference_in_extended_xyz_with_names_of_its_own_in_any_order() {
         .alone("compare a.h5 reference.xyz --labels-b energy=DFT_energy")
         .expect(1)
         .error("reference.xyz: has no energy named \"DFT_energy\"; it has");
+    let text = fs::read_to_string(folder.path("reference.xyz")).unwrap();
+    fs::write(folder.path("twice.xyz"), text.repeat(2)).unwrap();
+    for sides in ["a.h5 twice.xyz", "twice.xyz a.h5"] {
+        folder
+            .alone(&format!("compare {sides}"))
+            .expect(1)
+            .error("more than once, expected each frame once");
+    }
     // As they come, they are other frames.
     folder
         .alone("compare a.h5 reference.xyz --by-position")

@@ -99,9 +99,24 @@ fn mixed(
 ) -> Result<()> {
     let (mut text, mut there) = (Labels::default(), Labels::default());
     let at_once = stored.block_frames();
+    let mut seen = FrameSet::empty();
     while listed.next(at_once, &mut text)? {
-        let asked = text.geometry.indices.iter();
+        let indices = &text.geometry.indices;
+        let asked = indices.iter();
         let asked: FrameSet = asked.map(|i| *i..i.saturating_add(1)).collect();
+        let again = asked.intersection(&seen);
+        if !again.is_empty() || asked.len() < indices.len() as u64 {
+            let mut sorted = indices.clone();
+            sorted.sort_unstable();
+            let twice = sorted.windows(2).find(|pair| pair[0] == pair[1]);
+            let index = again.iter().next().or(twice.map(|pair| pair[0]));
+            return Err(Error::failure(format!(
+                "{}: has frame={} more than once, expected each frame once",
+                listed.path().display(),
+                index.unwrap_or_default()
+            )));
+        }
+        seen = FrameSet::union([&seen, &asked]);
         let frames = asked.intersection(stored.completed());
         stored.read(&frames, &mut there)?;
         for (i, index) in text.geometry.indices.iter().enumerate() {

@@ -269,6 +269,12 @@ fn ground_truth(path: &Path, truth: &Group, which: &Which) -> Result<Found> {
     };
     let energy = truth.dataset(&format!("E_{} (eV{SLASH}atom)", stored(level)));
     let energy = energy.map_err(|_| {
+        if levels.contains(level) {
+            return wrong(format!(
+                "{} has no energies of level of theory {level:?}, which are needed",
+                truth.name()
+            ));
+        }
         wrong(format!(
             "{} has no level of theory {level:?}; it has {}",
             truth.name(),
