@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::domain::error::{Error, Result};
 
@@ -81,7 +82,11 @@ pub fn abort_at_once(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// A launcher may stop listening to what ranks say as soon as one aborts (MPICH's does): their words get this start.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 fn abort_world(code: i32) {
+    std::thread::sleep(LAST_WORDS);
     let (mut initialised, mut finalised) = (0, 0);
     // SAFETY: MPI_Initialized and MPI_Finalized may be called at any time from any thread; MPI_Abort only while
     // MPI is up, which is what they tell.
