@@ -238,6 +238,9 @@ pub fn execute(args: &ExportArgs) -> Result<()> {
     } else {
         completed.clone()
     };
+    if frames.is_empty() && !source.has_labels() {
+        return Err(Error::failure(format!("{shown}: holds no frames")));
+    }
     if frames.is_empty() {
         return Err(Error::failure(format!(
             "{shown}: none of the {} selected frames is completed; `framewise status {shown}` shows which are",
