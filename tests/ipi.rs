@@ -453,10 +453,11 @@ fn a_killed_rank_leaves_no_process_and_no_file() {
     let folder = folder(&frames());
     let command = misbehaving("offspring");
     let running = plain(&folder, 2, "-o r.h5 -t 2", &command).start();
+    // A worker that is about to start its client has nobody yet who would tidy up after it.
     let sleeps = || {
-        left(&folder)
-            .iter()
-            .any(|line| line.starts_with("sleep 600"))
+        let left = left(&folder);
+        let count = |start| left.iter().filter(|line| line.starts_with(start)).count();
+        count("sleep 600") == 1 && count("framewise keep") == 4
     };
     let end = Instant::now() + Duration::from_secs(30);
     while !sleeps() {
