@@ -121,10 +121,15 @@ fn patterns_mean_what_they_say() {
     assert_eq!(listed("").len(), 10);
     assert_eq!(listed("training/*").len(), 6);
     assert_eq!(listed("training/argon* md/*").len(), 3);
-    assert_eq!(listed("training/**/n=?").len(), 3);
+    assert_eq!(listed("training/**/n=*").len(), 3);
     let brackets = "training/md_sampling/cluster[dyn:T=260.00]/finite_subsystems/n=2";
     assert_eq!(listed(brackets).len(), 1);
     assert_eq!(listed(&format!("{brackets}/cluster_of_molecules")).len(), 1);
+    // Only stars are patterns: brackets and question marks are those of names.
+    let cluster = "training/md_sampling/cluster[dyn:T=260.00]";
+    assert_eq!(listed(&format!("{cluster}/**")).len(), 3);
+    assert_eq!(listed(&format!("{cluster}/*/n=2")).len(), 1);
+    assert_eq!(listed("training/md_sampling/*[dyn:T=*]/**").len(), 3);
     assert_eq!(listed("--finite").len(), 5);
     assert_eq!(listed("--periodic").len(), 5);
     assert_eq!(listed("--with sw/other"), ["training/ground_truth"]);
@@ -135,6 +140,7 @@ fn patterns_mean_what_they_say() {
             1,
             "matches no group; the file has md/argon_npt",
         ),
+        ("ls mbe.h5 training/**/n=?", 1, "matches no group"),
         (
             "run mbe.h5 --keys a/* -o r.h5 --calculator null",
             1,
