@@ -308,7 +308,13 @@ impl TrajectoryWriter {
 impl Sink {
     fn create(group: &Group, field: &Field, rows: usize, row: &[usize]) -> hdf5::Result<Self> {
         Ok(match field.kind {
-            Kind::Real => Self::Real(Slab::create(group, "value", rows, row)?),
+            Kind::Real => {
+                let slab = Slab::create(group, "value", rows, row)?;
+                if let Some(unit) = field.unit {
+                    write_text(slab.dataset(), "unit", unit)?;
+                }
+                Self::Real(slab)
+            }
             Kind::Integer => Self::Integer(Slab::create(group, "value", rows, row)?),
             Kind::Logical => Self::Logical(Slab::create(group, "value", rows, row)?),
             Kind::Text => Self::Text(TextSlab::create(

@@ -28,6 +28,8 @@ pub struct Column {
     pub name: String,
     /// Numbers or words per atom.
     pub width: usize,
+    /// Where the source has it in one that is known.
+    pub unit: Option<&'static str>,
     /// Atom after atom.
     pub values: Values,
 }
@@ -38,6 +40,7 @@ impl Column {
         Self {
             name: name.into(),
             width,
+            unit: None,
             values: Values::new(kind),
         }
     }
