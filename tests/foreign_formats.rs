@@ -6,11 +6,15 @@ mod support;
 use std::fs;
 use std::path::Path;
 
+use framewise::adapters::legend::Legend;
 use framewise::adapters::source::{Detail, FrameStream, SourceFrame};
 use framewise::adapters::trajectory_files::{Hints, open};
 
 fn hints(species: Option<&str>) -> Hints {
-    Hints::new(None, species).unwrap()
+    Hints {
+        topology: None,
+        legend: Legend::new(species, None).unwrap(),
+    }
 }
 
 fn read_all(path: &Path, hints: &Hints) -> framewise::domain::error::Result<Vec<SourceFrame>> {
@@ -108,7 +112,6 @@ mod with_chemfiles {
             ("a.xtc", Some("O,H:2,Ar"), false, 2e-2),
             ("a.trr", Some("O,H:2,Ar"), true, 1e-5),
             ("a.dcd", Some("8,1,1,18"), false, 1e-5),
-            ("a.lammpstrj", Some("O,H:2,Ar"), true, 1e-5),
         ] {
             let path = folder.path().join(name);
             write(&path);
@@ -161,7 +164,25 @@ mod with_chemfiles {
             error.message.contains("4 atoms, but --species names 3"),
             "{error}"
         );
-        let with_topology = Hints::new(Some(pdb), None).unwrap();
+        // Names of the file, and lengths that have a unit.
+        let named = folder.path().join("b.gro");
+        let gro = "t\n    2\n    1WAT     OW    1   0.000   0.000   0.000\n    1WAT    HW1    2   0.100   0.000   0.000\n   1.0 1.0 1.0\n";
+        fs::write(&named, gro).unwrap();
+        let found = read_all(&named, &hints(Some("OW=O,HW1=H"))).unwrap();
+        assert_eq!(found[0].species, [8, 1]);
+        let nm = Hints {
+            topology: None,
+            legend: Legend::new(Some("OW=O,HW1=H"), Some("nm")).unwrap(),
+        };
+        let error = read_all(&named, &nm).unwrap_err();
+        assert!(
+            error.message.contains("--length-unit says \"nm\""),
+            "{error}"
+        );
+        let with_topology = Hints {
+            topology: Some(pdb),
+            ..Hints::default()
+        };
         assert_eq!(
             read_all(&dcd, &with_topology).unwrap()[2].species,
             [8, 1, 1, 18]

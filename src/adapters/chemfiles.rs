@@ -1,4 +1,4 @@
-//! What the chemfiles library reads (<https://chemfiles.org>): PDB, DCD, XTC, TRR, `NetCDF`, LAMMPS dumps and more.
+//! What the chemfiles library reads (<https://chemfiles.org>): PDB, DCD, XTC, TRR, `NetCDF` and more.
 //!
 //! Species come from the file, or from a topology file or a list where the format has none. Kept besides
 //! positions and cells: velocities (`velocity`, Å/ps), numeric properties of atoms, properties of frames, step,
@@ -12,6 +12,7 @@ use std::sync::Once;
 
 use chemfiles::{CellShape, Frame, Property, Trajectory};
 
+use super::legend::Species;
 use super::source::values::{Kind, Values};
 use super::source::{Column, Detail, FrameStream, Key, Position, SourceFrame};
 use super::trajectory_files::Hints;
@@ -25,7 +26,7 @@ pub struct ChemfilesReader {
     trajectory: Trajectory,
     frame: Frame,
     path: PathBuf,
-    species: Option<Vec<u8>>,
+    species: Option<Species>,
     format: Format,
     /// Of the model before, in PDB.
     last_cell: Option<Cell>,
@@ -110,6 +111,15 @@ impl ChemfilesReader {
     }
 
     fn open_with(path: &Path, hints: &Hints) -> Result<Self> {
+        // Of every format chemfiles knows the unit.
+        if let Some(said) = &hints.legend.length
+            && (hints.length() - 1.0).abs() > f64::EPSILON
+        {
+            let what = format!(
+                "lengths have a unit in this format and become Angstrom, --length-unit says {said:?}"
+            );
+            return Err(failed(path, what));
+        }
         let mut trajectory = heard(Trajectory::open(path, 'r')).map_err(|what| {
             let what = format!("{what}; chemfiles tells formats by the end of the name");
             failed(path, what)
@@ -122,7 +132,7 @@ impl ChemfilesReader {
             trajectory,
             frame: Frame::new(),
             path: path.to_owned(),
-            species: hints.species.clone(),
+            species: hints.legend.species.clone(),
             format: Format::of(path),
             last_cell: None,
             next: 0,
@@ -138,7 +148,7 @@ impl ChemfilesReader {
     fn take_species(&mut self, into: &mut Vec<u8>) -> Result<()> {
         let atoms = self.frame.size();
         into.clear();
-        if let Some(species) = &self.species {
+        if let Some(Species::List(species)) = &self.species {
             if species.len() != atoms {
                 return Err(self.error(format!(
                     "{atoms} atoms, but --species names {}; expected as many",
@@ -149,18 +159,27 @@ impl ChemfilesReader {
             return Ok(());
         }
         for (index, atom) in self.frame.iter_atoms().enumerate() {
-            let number = match atom.atomic_number() {
+            let said = self.species.as_ref().and_then(|said| {
+                said.of(&atom.atomic_type())
+                    .or_else(|| said.of(&atom.name()))
+            });
+            let own = || match atom.atomic_number() {
                 0 => elements::parse(&atom.atomic_type())
-                    .filter(|_| !is_type_number(&atom.atomic_type())),
+                    .filter(|_| !is_type_number(&atom.atomic_type()))
+                    .or_else(|| elements::exactly(&atom.name())),
                 z => u8::try_from(z).ok(),
             };
-            into.push(number.ok_or_else(|| {
+            let number = said.or_else(own).ok_or_else(|| {
+                let (kind, name) = (atom.atomic_type(), atom.name());
+                let words = [&kind, &name].into_iter().find(|word| !word.is_empty());
+                let named = words.map_or_else(String::new, |word| {
+                    format!(", or say what each name stands for: --species {word}=O")
+                });
                 self.error(format!(
-                    "atom {index} has no chemical element (type {:?}, name {:?}); give --topology FILE or --species Ar,Ar,...|Ar:{atoms}",
-                    atom.atomic_type(),
-                    atom.name()
+                    "atom {index} has no chemical element (type {kind:?}, name {name:?}); give --topology FILE or --species Ar,Ar,...|Ar:{atoms}{named}"
                 ))
-            })?);
+            })?;
+            into.push(number);
         }
         Ok(())
     }
@@ -272,7 +291,7 @@ fn is_unit_cube(cell: &Cell) -> bool {
     (0..9).all(|k| at(k / 3, k % 3))
 }
 
-/// A LAMMPS type such as `1`, which is no atomic number.
+/// A type such as `1`, which is no atomic number.
 fn is_type_number(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit())
 }

@@ -27,6 +27,8 @@ use crate::adapters::source::SourceFrame;
 use crate::adapters::source::schema::{Field, Schema};
 use crate::adapters::source::values::{Kind, Values};
 
+/// What the user said of the sources, an attribute of the creator.
+pub const SAID: &str = "import_options";
 /// Bytes gathered before they are written.
 const ROUND: usize = 8 << 20;
 
@@ -59,6 +61,8 @@ pub struct Authorship<'a> {
     pub author: &'a str,
     /// Version of the creator, framewise.
     pub version: &'a str,
+    /// What the user said of the sources; nothing, mostly.
+    pub said: &'a str,
 }
 
 #[derive(Debug)]
@@ -83,6 +87,9 @@ impl TrajectoryWriter {
         let creator = h5md.create_group("creator")?;
         write_text(&creator, "name", "framewise")?;
         write_text(&creator, "version", authorship.version)?;
+        if !authorship.said.is_empty() {
+            write_text(&creator, SAID, authorship.said)?;
+        }
 
         let group = file.create_group("particles")?.create_group("trajectory")?;
         let frames = schema.frames as usize;

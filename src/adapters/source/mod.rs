@@ -86,6 +86,17 @@ impl SourceFrame {
         self.species.len()
     }
 
+    /// Takes positions and cell for lengths in another unit than Å.
+    pub fn scale(&mut self, angstroms: f64) {
+        if (angstroms - 1.0).abs() < f64::EPSILON {
+            return;
+        }
+        let cell = self.cell.vectors.as_flattened_mut().iter_mut();
+        for x in self.positions.as_flattened_mut().iter_mut().chain(cell) {
+            *x *= angstroms;
+        }
+    }
+
     /// True for a frame without atoms.
     pub fn is_empty(&self) -> bool {
         self.species.is_empty()

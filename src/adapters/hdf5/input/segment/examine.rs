@@ -5,13 +5,13 @@ use std::path::Path;
 use ::hdf5::types::TypeDescriptor;
 use ::hdf5::{Dataset, Group};
 
+use crate::adapters::legend::{Legend, Species as Said};
 use crate::domain::error::{Error, Result};
 use crate::domain::units::length_in_angstrom;
 
 use super::super::super::layout::FIXED;
 use super::super::super::locate::Convention;
 use super::super::super::{dataset, failed, ffi, join, text_attribute, texts_attribute};
-use super::super::legend::{Legend, Species as Said};
 use super::{Cells, Periodic, Species};
 
 pub(super) fn atomic_number(number: i64) -> Option<u8> {

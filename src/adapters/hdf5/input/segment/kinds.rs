@@ -12,8 +12,8 @@ use crate::domain::elements;
 use crate::domain::error::{Error, Result};
 
 use super::super::super::{failed, ffi, lossy};
-use super::super::legend::Species as Said;
 use super::examine::{At, atomic_number};
+use crate::adapters::legend::Species as Said;
 
 /// What the numbers of a dataset stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use ::hdf5::{Dataset, Group};
 
+use crate::adapters::legend::Legend;
 use crate::domain::cell::Cell;
 use crate::domain::error::{Error, Result};
 use crate::domain::frame::FrameBlock;
@@ -21,7 +22,6 @@ use super::super::{dataset, ffi, require_room, text_attribute};
 
 pub use properties::Found;
 
-use super::legend::Legend;
 use examine::{At, Counts, vectors};
 use kinds::Kinds;
 
