@@ -219,6 +219,7 @@ fn uneven(path: &Path, frames: u64, kind: Kind) {
     let authorship = Authorship {
         author: "benchmark",
         version: "0",
+        said: "",
     };
     let mut writer = TrajectoryWriter::create(path, schema, &authorship).expect("a new trajectory");
     let mut frame = SourceFrame {

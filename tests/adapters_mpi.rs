@@ -575,6 +575,7 @@ fn trajectory(path: &Path, frames: u64) {
     let authorship = Authorship {
         author: "test",
         version: "0",
+        said: "",
     };
     let mut writer = TrajectoryWriter::create(path, schema, &authorship).unwrap();
     let frame = SourceFrame {

@@ -68,6 +68,10 @@ fn two_results_of_one_composition() {
     let same = compared(&folder, "a.h5", "a.h5", "");
     assert_eq!(same["forces"]["components"]["max"], 0.0);
     assert_eq!(same["energy_per_atom"]["r2"], 1.0);
+    // As the table has it: lengths of differences have no R².
+    assert_eq!(same["forces"]["components"]["r2"], 1.0);
+    assert!(found["forces"]["vectors"]["r2"].is_null());
+    assert!(found["forces"]["vectors"]["rmse"].is_number());
 }
 
 #[test]

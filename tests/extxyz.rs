@@ -45,6 +45,7 @@ fn bad_files_are_refused_with_the_message_beside_them() {
             overwrite: false,
             topology: None,
             species: None,
+            length_unit: None,
             author: "test".into(),
         };
         let found = match framewise::commands::import::import(&args, &|| Ok(())) {
@@ -313,6 +314,7 @@ proptest! {
             overwrite: false,
             topology: None,
             species: None,
+            length_unit: None,
             author: "test".into(),
         };
         framewise::commands::import::import(&args, &|| Ok(())).map_err(|e| TestCaseError::fail(e.message))?;

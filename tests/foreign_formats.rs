@@ -1,14 +1,20 @@
 //! Formats of other programs through chemfiles: cells, velocities, species from elsewhere, and what is said
 //! without them.
 
+mod support;
+
 use std::fs;
 use std::path::Path;
 
+use framewise::adapters::legend::Legend;
 use framewise::adapters::source::{Detail, FrameStream, SourceFrame};
 use framewise::adapters::trajectory_files::{Hints, open};
 
 fn hints(species: Option<&str>) -> Hints {
-    Hints::new(None, species).unwrap()
+    Hints {
+        topology: None,
+        legend: Legend::new(species, None).unwrap(),
+    }
 }
 
 fn read_all(path: &Path, hints: &Hints) -> framewise::domain::error::Result<Vec<SourceFrame>> {
@@ -61,6 +67,7 @@ fn without_chemfiles_the_message_says_how_to_build_with_it() {
 mod with_chemfiles {
     use super::*;
     use chemfiles::{Atom, Frame, Trajectory, UnitCell};
+    use support::folder::Folder;
 
     /// Three frames of water and argon in a triclinic cell, written by chemfiles itself.
     fn write(path: &Path) {
@@ -105,7 +112,6 @@ mod with_chemfiles {
             ("a.xtc", Some("O,H:2,Ar"), false, 2e-2),
             ("a.trr", Some("O,H:2,Ar"), true, 1e-5),
             ("a.dcd", Some("8,1,1,18"), false, 1e-5),
-            ("a.lammpstrj", Some("O,H:2,Ar"), true, 1e-5),
         ] {
             let path = folder.path().join(name);
             write(&path);
@@ -158,7 +164,25 @@ mod with_chemfiles {
             error.message.contains("4 atoms, but --species names 3"),
             "{error}"
         );
-        let with_topology = Hints::new(Some(pdb), None).unwrap();
+        // Names of the file, and lengths that have a unit.
+        let named = folder.path().join("b.gro");
+        let gro = "t\n    2\n    1WAT     OW    1   0.000   0.000   0.000\n    1WAT    HW1    2   0.100   0.000   0.000\n   1.0 1.0 1.0\n";
+        fs::write(&named, gro).unwrap();
+        let found = read_all(&named, &hints(Some("OW=O,HW1=H"))).unwrap();
+        assert_eq!(found[0].species, [8, 1]);
+        let nm = Hints {
+            topology: None,
+            legend: Legend::new(Some("OW=O,HW1=H"), Some("nm")).unwrap(),
+        };
+        let error = read_all(&named, &nm).unwrap_err();
+        assert!(
+            error.message.contains("--length-unit says \"nm\""),
+            "{error}"
+        );
+        let with_topology = Hints {
+            topology: Some(pdb),
+            ..Hints::default()
+        };
         assert_eq!(
             read_all(&dcd, &with_topology).unwrap()[2].species,
             [8, 1, 1, 18]
@@ -187,5 +211,81 @@ mod with_chemfiles {
             message.contains("a.pdb: frame 1: ") && !message.contains('\n'),
             "{message}"
         );
+    }
+
+    /// As the format has it, and as `MDAnalysis` writes it: CRYST1 is there once.
+    #[test]
+    fn the_cell_of_a_pdb_file_is_that_of_all_its_models() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pdb");
+        let model = |k: u32| {
+            let x = f64::from(k);
+            let atom = format!(
+                "ATOM  {k:>5} {:<4} {:<3} A{k:>4}    {x:>8.3}{:>8.3}{:>8.3}{:>6.2}{:>6.2}{:>12}",
+                "AR", "AR", 0.0, 0.0, 1.0, 0.0, "AR"
+            );
+            format!("MODEL     {k:4}\n{atom}\nENDMDL\n")
+        };
+        let cryst = |edge: &str| {
+            format!("CRYST1{edge:>9}{edge:>9}{edge:>9}  90.00  90.00  90.00 P 1           1\n")
+        };
+        let models = |first: &str, third: &str| {
+            let all = [cryst(first), model(1), model(2), third.to_owned(), model(3)];
+            fs::write(&path, all.concat() + "END\n").unwrap();
+            let frames = read_all(&path, &hints(None)).unwrap();
+            let edge = |frame: &SourceFrame| {
+                assert_eq!(frame.has_cell, frame.cell.periodic[0]);
+                frame.has_cell.then(|| frame.cell.vectors[0][0])
+            };
+            frames.iter().map(edge).collect::<Vec<_>>()
+        };
+        assert_eq!(models("20.000", ""), [Some(20.0); 3]);
+        let other = cryst("21.000");
+        assert_eq!(
+            models("20.000", &other),
+            [Some(20.0), Some(20.0), Some(21.0)]
+        );
+        // The unit cube is how the format says that there is none.
+        assert_eq!(models("1.000", ""), [None; 3]);
+    }
+
+    #[test]
+    fn an_error_is_one_line() {
+        let folder = Folder::new();
+        write(&folder.path("a.xtc"));
+        fs::write(folder.path("bad.xtc"), "no trajectory at all").unwrap();
+        fs::write(folder.path("bad.pdb"), "ATOM  no atom at all\n").unwrap();
+        fs::write(folder.path("a.none"), "nothing\n").unwrap();
+        for (arguments, what) in [
+            ("a.xtc --topology none.pdb", "none.pdb: no such file"),
+            ("a.xtc --topology bad.pdb", "bad.pdb: "),
+            ("bad.xtc", "bad.xtc: "),
+            ("bad.pdb", "bad.pdb: frame 0: "),
+            ("a.none", "a.none: "),
+        ] {
+            let command = format!("import {arguments} -o x.h5");
+            let said = folder.alone(&command).expect(1).error(what);
+            assert_eq!(said.stderr.trim_end().lines().count(), 1, "{said}");
+        }
+    }
+
+    #[test]
+    fn velocities_have_a_unit_where_the_format_has_one_and_lost_times_are_named() {
+        let folder = Folder::new();
+        for (name, lost) in [("a.trr", false), ("a.nc", true)] {
+            write(&folder.path(name));
+            let command = format!("import {name} -o x.h5 --overwrite --species O,H:2,Ar");
+            let said = folder.alone(&command).expect(0);
+            assert_eq!(
+                said.stderr.contains("a.nc: times are not kept"),
+                lost,
+                "{said}"
+            );
+            let file = hdf5::File::open(folder.path("x.h5")).unwrap();
+            let velocity = file.dataset("particles/trajectory/velocity/value").unwrap();
+            let unit = velocity.attr("unit").unwrap();
+            let unit = unit.read_scalar::<hdf5::types::VarLenUnicode>().unwrap();
+            assert_eq!(unit.as_str(), "Angstrom ps-1", "{name}");
+        }
     }
 }

@@ -18,9 +18,9 @@ use proptest::test_runner::TestRunner;
 
 use framewise::adapters::calculators;
 use framewise::adapters::extxyz::reader::ExtxyzReader;
+use framewise::adapters::legend::Legend;
 use framewise::adapters::lock::{self, Lock};
 use framewise::adapters::source::{Detail, FrameStream as _, SourceFrame};
-use framewise::adapters::trajectory_files::Hints;
 use framewise::commands::run::args::RunArgs;
 use framewise::commands::run::config::RunConfig;
 use framewise::commands::run::job_args::{JobArgs, JobVerb};
@@ -388,9 +388,11 @@ fn species() {
         " ",
         "119",
         "0",
+        "=",
+        "OW=O",
     ]);
     fuzz("species", &text, (3000, 100_000), String::len, |text| {
-        one_line(Hints::new(None, Some(text)).map(drop))
+        one_line(Legend::new(Some(text), None).map(drop))
     });
 }
 

@@ -52,6 +52,7 @@ fn import(
         overwrite,
         topology: None,
         species: None,
+        length_unit: None,
         author: "test".into(),
     };
     import::import(&args, &|| Ok(())).map(drop)

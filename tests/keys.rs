@@ -121,10 +121,15 @@ fn patterns_mean_what_they_say() {
     assert_eq!(listed("").len(), 10);
     assert_eq!(listed("training/*").len(), 6);
     assert_eq!(listed("training/argon* md/*").len(), 3);
-    assert_eq!(listed("training/**/n=?").len(), 3);
+    assert_eq!(listed("training/**/n=*").len(), 3);
     let brackets = "training/md_sampling/cluster[dyn:T=260.00]/finite_subsystems/n=2";
     assert_eq!(listed(brackets).len(), 1);
     assert_eq!(listed(&format!("{brackets}/cluster_of_molecules")).len(), 1);
+    // Only stars are patterns: brackets and question marks are those of names.
+    let cluster = "training/md_sampling/cluster[dyn:T=260.00]";
+    assert_eq!(listed(&format!("{cluster}/**")).len(), 3);
+    assert_eq!(listed(&format!("{cluster}/*/n=2")).len(), 1);
+    assert_eq!(listed("training/md_sampling/*[dyn:T=*]/**").len(), 3);
     assert_eq!(listed("--finite").len(), 5);
     assert_eq!(listed("--periodic").len(), 5);
     assert_eq!(listed("--with sw/other"), ["training/ground_truth"]);
@@ -135,6 +140,7 @@ fn patterns_mean_what_they_say() {
             1,
             "matches no group; the file has md/argon_npt",
         ),
+        ("ls mbe.h5 training/**/n=?", 1, "matches no group"),
         (
             "run mbe.h5 --keys a/* -o r.h5 --calculator null",
             1,
@@ -159,4 +165,47 @@ fn patterns_mean_what_they_say() {
         folder.alone(arguments).expect(code).error(what);
         assert_eq!(folder.names(), ["mbe.h5"], "{arguments}");
     }
+}
+
+#[test]
+fn what_is_damaged_is_listed_with_its_reason_beside_the_rest() {
+    let folder = Folder::new();
+    said("structures.py", &folder, ["spoil", "in.h5"]);
+    let listed = folder
+        .alone("ls in.h5")
+        .expect(0)
+        .says("in.h5: 2 damaged")
+        .says_somewhere("damaged: dataset /b/atomic_numbers has shape [3], expected [2]");
+    let lines: Vec<_> = listed.stdout.lines().map(str::trim).collect();
+    let of = |key: &str| {
+        let line = lines.iter().find(|line| line.starts_with(key));
+        *line.unwrap_or_else(|| panic!("{key}: {listed}"))
+    };
+    assert!(of("a ").ends_with("good 10/10"), "{listed}");
+    assert!(
+        of("c ").contains("short damaged: status_short has shape [3], for 10 frames"),
+        "{listed}"
+    );
+    assert!(!listed.stdout.contains("3/10"), "{listed}");
+
+    let json = folder.alone("ls in.h5 --json").expect(0);
+    let json: Vec<Value> = serde_json::from_str(&json.stdout).unwrap();
+    let keys: Vec<_> = json.iter().map(|entry| &entry["key"]).collect();
+    assert_eq!(keys, ["a", "b", "c"]);
+    let why = |entry: &Value| entry["damaged"].as_str().map(str::to_owned);
+    assert_eq!(why(&json[0]), None);
+    assert!(why(&json[1]).unwrap().contains("has shape [3]"));
+    assert_eq!(why(&json[2]), None);
+    let level = &json[2]["levels_of_theory"][0];
+    assert!(why(level).unwrap().contains("status_short"), "{level}");
+    assert_eq!(level["completed"], 0);
+    // What is asked for, a damaged group is not known to be.
+    folder
+        .alone("ls in.h5 --without good --json")
+        .expect(0)
+        .says("in.h5: 2 damaged");
+    folder
+        .alone("run in.h5 --keys ** -o r.h5 --calculator null")
+        .expect(1)
+        .error("in.h5: dataset /b/atomic_numbers has shape [3]");
 }

@@ -15,9 +15,9 @@ fn make(folder: &Folder, variant: &str) {
     said("writers.py", folder, ["in.h5", variant]);
 }
 
-/// The frames in the result, as it has them.
-fn frames(folder: &Folder) -> FrameBlock {
-    let mut input = Input::open(&folder.path("r.h5"), None).unwrap();
+/// The frames in a file, as it has them.
+fn frames(folder: &Folder, name: &str) -> FrameBlock {
+    let mut input = Input::open(&folder.path(name), None).unwrap();
     let mut block = FrameBlock::default();
     input.read(&FrameSet::all(3), &mut block).unwrap();
     block
@@ -45,6 +45,9 @@ fn every_way_to_write_a_molecule_is_the_same_molecule() {
         ("long-text", ""),
         ("enumeration", ""),
         ("enumeration-per-frame", ""),
+        ("text-per-frame", ""),
+        ("long-text-per-frame", ""),
+        ("types-in-text-per-frame", "--species OW=O,HW1=H,HW2=H"),
         ("enumeration-of-types", "--species OW=O,HW=H"),
         ("enumeration-of-types", "--species 1=O,0=H"),
         ("types-in-text", "--species OW=O,HW1=H,HW2=H"),
@@ -55,7 +58,7 @@ fn every_way_to_write_a_molecule_is_the_same_molecule() {
         make(&folder, variant);
         let run = format!("run in.h5 -o r.h5 --calculator null {options}");
         folder.on(2, &run).expect(0);
-        let found = frames(&folder);
+        let found = frames(&folder, "r.h5");
         let expected = expected.get_or_insert_with(|| found.clone());
         assert_eq!(found.species, [8, 1, 1, 8, 1, 1, 8, 1, 1], "{variant}");
         let flat = |block: &FrameBlock| bits(block.positions.as_flattened());
@@ -71,13 +74,48 @@ fn every_way_to_write_a_molecule_is_the_same_molecule() {
         folder
             .alone(&format!("run in.h5 -o r.h5 --calculator null {options}"))
             .expect(0);
-        let (found, expected) = (frames(&folder), expected.as_ref().unwrap());
+        let (found, expected) = (frames(&folder, "r.h5"), expected.as_ref().unwrap());
         let pairs = found.positions.as_flattened().iter();
         let pairs = pairs.zip(expected.positions.as_flattened());
         for (x, y) in pairs {
             assert!((x - y * 10.0 / 8.0).abs() < 1e-13, "{variant}: {x} {y}");
         }
         std::fs::remove_file(folder.path("r.h5")).unwrap();
+    }
+}
+
+#[test]
+fn enumerations_of_every_width_sign_and_byte_order_mean_their_symbols() {
+    let folder = Folder::new();
+    for order in ["<", ">"] {
+        for kind in ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"] {
+            for when in ["fixed", "per-frame"] {
+                let variant = format!("enumeration:{order}{kind}:{when}");
+                make(&folder, &variant);
+                let found = frames(&folder, "in.h5").species;
+                assert_eq!(found, [8, 1, 1, 8, 1, 1, 8, 1, 1], "{variant}");
+            }
+        }
+    }
+}
+
+#[test]
+fn names_of_each_frame_may_differ_and_frames_be_taken_out() {
+    let folder = Folder::new();
+    for kind in ["fixed", "varying"] {
+        said(
+            "writers.py",
+            &folder,
+            ["ragged.h5", &format!("ragged-text:{kind}")],
+        );
+        let run = format!("run ragged.h5 -o {kind}.h5 --calculator null --frames 0,2");
+        folder.on(2, &run).expect(0);
+        let mut input = Input::open(&folder.path("ragged.h5"), None).unwrap();
+        let mut block = FrameBlock::default();
+        let some: FrameSet = [0..1, 2..3].into_iter().collect();
+        input.read(&some, &mut block).unwrap();
+        assert_eq!(block.species, [18, 8, 1, 1], "{kind}");
+        assert_eq!(block.offsets, [0, 1, 4], "{kind}");
     }
 }
 
@@ -131,6 +169,25 @@ fn what_cannot_be_known_is_asked_for_in_one_line() {
             "--species OW=O",
             1,
             "\"HW1\" is not the symbol",
+        ),
+        (
+            "types-in-text-per-frame",
+            "",
+            1,
+            "dataset /particles/trajectory/species/value: \"OW\" is not the symbol",
+        ),
+        (
+            "float16",
+            "",
+            1,
+            "dataset /particles/trajectory/position/value holds numbers of another precision than single and double; store it \
+             as float32 or float64",
+        ),
+        (
+            "flat-box",
+            "",
+            1,
+            "has shape [2, 2], expected (3, 3), (3), (3, 3, 3) or (3, 3)",
         ),
         ("enumeration-of-types", "", 1, "--species HW=O"),
         (

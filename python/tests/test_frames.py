@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from typing import Any
 
 import h5py
 import numpy as np
@@ -73,6 +75,9 @@ def test_a_partial_result_has_masks_and_nan(folder: Folder) -> None:
         assert [frame.index for frame in result.select(slice(2, None, 1))] == [2, 3, 9]
         assert [frame.index for frame in result.select([11, 9, 0])] == [9, 0]
         assert [frame.index for frame in result.select(result.completed)] == [0, 1, 2, 3, 9]
+        nothing: list[Any] = [[], (), np.array([]), slice(0, 0)]
+        for none in nothing:
+            assert len(result.select(none)) == 0 and result.to_ase(none) == []
         assert [atoms.info["frame"] for atoms in result.iter_ase([1, 8])] == [1]
         assert result[8].status is framewise.Status.UNDEFINED and result[8].to_ase().calc is None
         assert np.isnan(result[8].energy) and np.isnan(result[8].forces).all()
@@ -280,3 +285,11 @@ def test_groups_that_were_computed_as_one_job(folder: Folder) -> None:
         assert ends[-1] == len(result)
     with framewise.open(folder.result(frames_of("fixed", 2))) as result:
         assert result.segments == {}
+
+
+def test_what_is_missing_is_named_as_it_is_installed(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with framewise.open(folder.result(frames_of("fixed"))) as result:
+        for module, convert in (("ase", result[0].to_ase), ("pandas", result.to_pandas)):
+            monkeypatch.setitem(sys.modules, module, None)
+            with pytest.raises(framewise.FramewiseError, match=f"pip install {module}$"):
+                convert()

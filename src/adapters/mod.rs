@@ -23,6 +23,8 @@ pub mod kernels;
 #[cfg(feature = "kim")]
 pub mod kim;
 pub mod labels;
+pub mod lammps_dump;
+pub mod legend;
 pub mod lock;
 pub mod machine;
 pub mod measure;

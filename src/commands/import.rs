@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::adapters::cores::Given;
 use crate::adapters::hdf5::reason;
 use crate::adapters::hdf5::trajectory_writer::{Authorship, TrajectoryWriter};
+use crate::adapters::legend::Legend;
 use crate::adapters::signals::Signals;
 use crate::adapters::source::schema::{Schema, Survey};
 use crate::adapters::source::{Detail, Position};
@@ -26,13 +27,15 @@ Examples:
   framewise import part1.extxyz part2.extxyz -o all.h5
   framewise import prod.xtc --topology start.pdb -o prod.h5
   framewise import prod.dcd --species Ar:108 -o prod.h5
+  framewise import md.lammpstrj --species 1=Na,2=Cl -o md.h5
 
 Extended XYZ is read exactly, to the last digit, with any cell, per-direction pbc, and every further property
 of atoms (kept under /particles/trajectory) and of frames (kept under /observables/trajectory). A real number
 that some frames lack is NaN there; an integer that some frames lack becomes real; what fits no number is kept
 as text. Anything that cannot be kept is named in a warning.
 
-PDB, DCD, XTC, TRR, NetCDF, LAMMPS dumps and more need a build with --features chemfiles.")]
+LAMMPS dumps are text with any columns; elements are those of the column element unless --species says what the
+types are. PDB, DCD, XTC, TRR, NetCDF and more need a build with --features chemfiles.")]
 pub struct ImportArgs {
     /// Trajectories; several are concatenated in this order
     #[arg(required = true, value_name = "SRC")]
@@ -50,9 +53,14 @@ pub struct ImportArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "species")]
     pub topology: Option<PathBuf>,
 
-    /// Species of the atoms, for formats without them: symbols or atomic numbers, N of a kind as Ar:N
-    #[arg(long, value_name = "Ar,Ar,...|Ar:108")]
+    /// What the atoms are, for formats that do not say it or in types and names of their own: all of them (Ar:108), or what
+    /// stands for what (1=Na,2=Cl), as `run` has it. Extended XYZ says it itself
+    #[arg(long, value_name = "SPECIES")]
     pub species: Option<String>,
+
+    /// Unit of lengths, for formats that have none: extended XYZ, LAMMPS dumps without UNITS [default: Angstrom]
+    #[arg(long, value_name = "UNIT")]
+    pub length_unit: Option<String>,
 
     /// Name to store as the author
     #[arg(long, default_value = "unknown", hide_default_value = true)]
@@ -77,7 +85,10 @@ pub fn execute(args: &ImportArgs) -> Result<()> {
 /// # Errors
 /// As every error, a wish to stop leaves nothing behind.
 pub fn import(args: &ImportArgs, go_on: GoOn<'_>) -> Result<(u64, u64)> {
-    let hints = Hints::new(args.topology.clone(), args.species.as_deref())?;
+    let hints = Hints {
+        topology: args.topology.clone(),
+        legend: Legend::new(args.species.as_deref(), args.length_unit.as_deref())?,
+    };
     let out = WholeFile::create(&args.output, args.overwrite, &args.sources)?;
     let progress = Progress::new(args.sources.len() as u64, go_on);
     let (schema, remarks) = survey(&args.sources, &hints, &progress)?;
@@ -89,6 +100,15 @@ pub fn import(args: &ImportArgs, go_on: GoOn<'_>) -> Result<(u64, u64)> {
     out.publish()?;
     progress.bar.finish_and_clear();
     Ok((frames, atoms))
+}
+
+/// What an import was told of its sources, for the file to say.
+pub fn said(species: Option<&str>, length_unit: Option<&str>) -> String {
+    let options = [("--species", species), ("--length-unit", length_unit)];
+    let told = options
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+    told.collect::<Vec<_>>().join(" ")
 }
 
 /// Threads that read text; more are waited for by the one that writes.
@@ -143,6 +163,7 @@ fn write(
     let authorship = Authorship {
         author: &args.author,
         version: env!("CARGO_PKG_VERSION"),
+        said: &said(args.species.as_deref(), args.length_unit.as_deref()),
     };
     let mut writer = TrajectoryWriter::create(out.path(), schema, &authorship).map_err(failed)?;
     for renamed in writer.remarks() {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ::hdf5::Group;
 use serde_json::{Value, json};
 
 use crate::adapters::hdf5::ground_truth::{Level, levels};
@@ -11,7 +12,7 @@ use crate::adapters::hdf5::locate::{every, matching};
 use crate::adapters::hdf5::result_reader::{ResultReader, is_result};
 use crate::adapters::hdf5::{layout, open_read_only, text_attribute};
 use crate::domain::elements::formula;
-use crate::domain::error::Result;
+use crate::domain::error::{Error, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
@@ -27,7 +28,8 @@ Examples:
   framewise ls structures.h5 --without xtb/gfn2
   framewise ls structures.h5 --json | jq -r '.[].key'
 
-What is listed is what `run --key` and `run --keys` take. Of each level of theory: completed of all frames.")]
+What is listed is what `run --key` and `run --keys` take. Of each level of theory: completed of all frames. What
+cannot be read is listed as damaged, with the reason, unless --periodic and the like ask for something of it.")]
 pub struct LsArgs {
     /// File with frames: mbe-automation's, H5MD, or a result
     #[arg(value_name = "FILE")]
@@ -69,6 +71,8 @@ struct Entry {
     /// Whether frames repeat in some direction; `None` where some do and some do not.
     periodic: Option<bool>,
     levels: Vec<Level>,
+    /// Why nothing else is known.
+    defect: Option<String>,
 }
 
 /// Runs the verb.
@@ -79,17 +83,41 @@ pub fn execute(args: &LsArgs) -> Result<()> {
         keys => matching(&args.file, &file, keys)?,
     };
     let mut entries = Vec::new();
-    for group in found {
-        let entry = Entry::of(&args.file, Segment::of(&args.file, group)?)?;
+    let mut damaged = 0;
+    for (group, convention) in found {
+        let (name, kind) = (key(&group), kind(&group));
+        let entry = Segment::of(&args.file, (group, convention));
+        let entry = entry.and_then(|segment| Entry::of(&args.file, segment));
+        let entry = entry.unwrap_or_else(|error| Entry::damaged(&args.file, name, kind, &error));
+        damaged += usize::from(entry.is_damaged());
         if entry.is_wanted(args) {
             entries.push(entry);
         }
     }
     if args.json {
         let all = entries.iter().map(Entry::json).collect();
-        return print_json(&Value::Array(all));
+        print_json(&Value::Array(all))?;
+    } else {
+        print(&text(&entries))?;
     }
-    print(&text(&entries))
+    if damaged > 0 {
+        let advice = if entries.iter().filter(|entry| entry.is_damaged()).count() == damaged {
+            "the list says what and why"
+        } else {
+            "`framewise ls` without --periodic and the like says what and why"
+        };
+        tracing::warn!("{}: {damaged} damaged: {advice}", args.file.display());
+    }
+    Ok(())
+}
+
+/// The name of a group as it is typed.
+fn key(group: &Group) -> String {
+    group.name().trim_start_matches('/').to_owned()
+}
+
+fn kind(group: &Group) -> Option<String> {
+    text_attribute(group, "dataclass")
 }
 
 impl Entry {
@@ -105,16 +133,12 @@ impl Entry {
         let levels = if of_result {
             level_of_result(path)?.into_iter().collect()
         } else {
-            levels(&group, segment.frames())?
+            levels(&group, segment.frames())
         };
-        let kind = match text_attribute(&group, "dataclass") {
-            Some(class) => class,
-            None if of_result => "result".into(),
-            None => "H5MD".into(),
-        };
+        let other = if of_result { "result" } else { "H5MD" };
         Ok(Self {
-            key: group.name().trim_start_matches('/').to_owned(),
-            kind,
+            key: key(&group),
+            kind: kind(&group).unwrap_or_else(|| other.into()),
             frames: segment.frames(),
             atoms,
             formula: segment.constant_species().map_or_else(String::new, formula),
@@ -122,10 +146,36 @@ impl Entry {
                 .constant_periodic()
                 .map(|periodic| periodic.contains(&true)),
             levels,
+            defect: None,
         })
     }
 
+    /// What cannot be read.
+    fn damaged(path: &Path, key: String, kind: Option<String>, error: &Error) -> Self {
+        let file = format!("{}: ", path.display());
+        let why = error.message.strip_prefix(&file).unwrap_or(&error.message);
+        Self {
+            key,
+            kind: kind.unwrap_or_else(|| "H5MD".into()),
+            frames: 0,
+            atoms: (0, 0),
+            formula: String::new(),
+            periodic: None,
+            levels: Vec::new(),
+            defect: Some(why.to_owned()),
+        }
+    }
+
+    /// Whether something of it cannot be read.
+    fn is_damaged(&self) -> bool {
+        self.defect.is_some() || self.levels.iter().any(|level| level.defect.is_some())
+    }
+
     fn is_wanted(&self, args: &LsArgs) -> bool {
+        if self.defect.is_some() {
+            let any = args.with.is_some() || args.without.is_some();
+            return !(any || args.periodic || args.finite);
+        }
         let completed = |name: &String| {
             let of = |level: &&Level| level.name == *name;
             self.levels.iter().find(of).map_or(0, |l| l.counts[0])
@@ -150,11 +200,16 @@ impl Entry {
                 "failed": count(Status::Failed),
                 "energy": level.energy,
                 "forces": level.forces,
+                "damaged": level.defect,
             })
         };
+        if let Some(why) = &self.defect {
+            return json!({"key": self.key, "kind": self.kind, "damaged": why});
+        }
         json!({
             "key": self.key,
             "kind": self.kind,
+            "damaged": null,
             "frames": self.frames,
             "atoms": [self.atoms.0, self.atoms.1],
             "formula": self.formula,
@@ -164,8 +219,17 @@ impl Entry {
     }
 
     fn row(&self) -> Vec<String> {
+        if let Some(why) = &self.defect {
+            let mut row = vec![String::new(); HEADER.len()];
+            (row[0], row[1]) = (self.key.clone(), self.kind.clone());
+            row[HEADER.len() - 1] = format!("damaged: {why}");
+            return row;
+        }
         let (least, most) = self.atoms;
-        let level = |level: &Level| format!("{} {}/{}", level.name, level.counts[0], self.frames);
+        let level = |level: &Level| match &level.defect {
+            Some(why) => format!("{} damaged: {why}", level.name),
+            None => format!("{} {}/{}", level.name, level.counts[0], self.frames),
+        };
         let levels: Vec<_> = self.levels.iter().map(level).collect();
         vec![
             self.key.clone(),
@@ -196,21 +260,23 @@ fn level_of_result(path: &Path) -> Result<Option<Level>> {
         counts: Status::ALL.map(|status| counts.get(status)),
         energy: true,
         forces: true,
+        defect: None,
     }))
 }
+
+const HEADER: [&str; 7] = [
+    "key",
+    "kind",
+    "frames",
+    "atoms",
+    "formula",
+    "",
+    "levels of theory",
+];
 
 fn text(entries: &[Entry]) -> String {
     if entries.is_empty() {
         return "no frames".into();
     }
-    let header = [
-        "key",
-        "kind",
-        "frames",
-        "atoms",
-        "formula",
-        "",
-        "levels of theory",
-    ];
-    table(&header, entries.iter().map(Entry::row), &[2, 3])
+    table(&HEADER, entries.iter().map(Entry::row), &[2, 3])
 }

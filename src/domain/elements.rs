@@ -26,6 +26,12 @@ pub fn atomic_number(symbol: &str) -> Option<u8> {
         .map(|z| z as u8)
 }
 
+/// The atomic number of a symbol in the right case: `CA` is a carbon and `Ca` is calcium.
+pub fn exactly(symbol: &str) -> Option<u8> {
+    let found = SYMBOLS.iter().position(|s| *s == symbol);
+    found.map(|z| z as u8)
+}
+
 /// Reads `18` or `Ar`.
 pub fn parse(text: &str) -> Option<u8> {
     match text.parse::<u8>() {

@@ -8,6 +8,7 @@ usage: structures.py read FILE KEY              JSON of all levels of theory on 
                                                 energies
        structures.py set FILE KEY FRAME VALUE   a position of atom 0 of a frame
        structures.py make FILE COUNT            COUNT small groups under many/, each of 1 to 3 frames of 1 to 4 atoms
+       structures.py spoil FILE                 three groups of ten frames: a is whole, b has a species too many, c a status too short
 """
 import contextlib
 import fcntl
@@ -127,6 +128,18 @@ def make(path, count):
                            feature_vectors_type="none")
 
 
+def spoil(path):
+    with h5py.File(path, "w") as f:
+        for key, level in (("a", "good"), ("b", "good"), ("c", "short")):
+            g = f.create_group(key)
+            g["positions (Å)"] = np.arange(60.0).reshape(10, 2, 3)
+            g["atomic_numbers"] = [18] * (3 if key == "b" else 2)
+            g.attrs.update(dataclass="Structure", n_frames=10, n_atoms=2, periodic=False)
+            truth = add_level(g, level)
+            truth[names(level)[0]] = np.zeros(10)
+            truth[names(level)[2]] = np.zeros(3 if key == "c" else 10, np.int64)
+
+
 def hold(path, seconds):
     with locked(path):
         print("held", flush=True)
@@ -134,4 +147,5 @@ def hold(path, seconds):
 
 
 action, *arguments = sys.argv[1:]
-{"read": read, "lock": hold, "open": hold_open, "prepare": prepare, "odd": odd, "set": change, "make": make}[action](*arguments)
+actions = {"read": read, "lock": hold, "open": hold_open, "prepare": prepare, "odd": odd, "set": change, "make": make, "spoil": spoil}
+actions[action](*arguments)

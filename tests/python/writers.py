@@ -14,6 +14,18 @@ cell = np.array([[10.0, 0, 0], [1.0, 11.0, 0], [0.5, 0.25, 12.0]])
 numbers = [8, 1, 1]
 symbols = ["O", "H", "H"]
 
+if variant.startswith("ragged-text:"):
+    # Frames of one, two and three atoms, whose names are those of all of them together.
+    words = ["Ar", "He", "Ne", "O", "H", "H"]
+    kind = h5py.string_dtype() if variant.endswith("varying") else "S3"
+    with h5py.File(path, "w") as f:
+        f.create_group("h5md").attrs["version"] = [1, 1]
+        g = f.create_group("particles/trajectory")
+        g["position/value"] = np.arange(18.0).reshape(6, 3)
+        g["offsets"] = [0, 1, 3, 6]
+        g.create_group("species").create_dataset("value", data=np.array(words, kind), dtype=kind)
+    sys.exit()
+
 with h5py.File(path, "w") as f:
     f.create_group("h5md").attrs["version"] = [1, 1]
     g = f.create_group("particles/" + ("trajectory" if variant != "named" else "water"))
@@ -21,6 +33,8 @@ with h5py.File(path, "w") as f:
     unit = "Angstrom"
     if variant == "big-endian":
         p.create_dataset("value", data=positions, dtype=">f8")
+    elif variant in ("float16", "flat-box"):
+        p.create_dataset("value", data=positions, dtype="<f2" if variant == "float16" else "<f8")
     elif variant == "float32":
         p.create_dataset("value", data=positions, dtype="<f4")
     elif variant == "chunked":
@@ -56,6 +70,8 @@ with h5py.File(path, "w") as f:
             edges["value"] = np.array([cell] * 3)
         elif variant == "edges":
             box["edges"] = [10.0, 11.0, 12.0]
+        elif variant == "flat-box":
+            box["edges"] = [[10.0, 11.0], [1.0, 2.0]]
         else:
             box["edges"] = cell * scale
     if variant == "enumeration":
@@ -65,6 +81,23 @@ with h5py.File(path, "w") as f:
         kind = h5py.enum_dtype({"H": 3, "O": 7}, basetype="i4")
         s = g.create_group("species")
         s.create_dataset("value", data=np.array([[7, 3, 3]] * 3), dtype=kind)
+    elif variant.startswith("enumeration:"):
+        # Of this kind of integer, and fixed or per frame: members whose bytes mean something else in the other order.
+        _, base, when = variant.split(":")
+        wide = np.dtype(base).itemsize > 1
+        values = {"O": 256, "H": 1, "Ar": 2, "C": 512} if wide else {"O": 65, "H": 1, "Ar": 2, "C": 100}
+        if np.dtype(base).kind == "i":
+            values["H"] = -values["H"]
+        kind = h5py.enum_dtype(values, basetype=base)
+        data = np.array([values[s] for s in symbols], base)
+        if when == "fixed":
+            g.create_dataset("species", data=data, dtype=kind)
+        else:
+            g.create_group("species").create_dataset("value", data=np.array([data] * 3), dtype=kind)
+    elif variant in ("text-per-frame", "long-text-per-frame", "types-in-text-per-frame"):
+        words = ["OW", "HW1", "HW2"] if variant.startswith("types") else symbols
+        kind = h5py.string_dtype() if variant.startswith("long") else "S4"
+        g.create_group("species").create_dataset("value", data=np.array([words] * 3, kind), dtype=kind)
     elif variant == "enumeration-of-types":
         kind = h5py.enum_dtype({"HW": 0, "OW": 1}, basetype="i4")
         g.create_dataset("species", data=np.array([1, 0, 0]), dtype=kind)

@@ -69,7 +69,7 @@ class Frame:
             from ase.calculators.singlepoint import SinglePointCalculator
             from ase.stress import full_3x3_to_voigt_6_stress
         except ImportError as error:
-            raise FramewiseError("to_ase needs ASE: pip install framewise[ase]") from error
+            raise FramewiseError("to_ase needs ASE: pip install ase") from error
         atoms = Atoms(numbers=self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc, info={"frame": self.index})
         if self.completed:
             results: dict[str, Any] = {"energy": self.energy, "forces": self.forces}

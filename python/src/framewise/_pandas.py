@@ -22,7 +22,7 @@ def frame_of_scalars(result: Result) -> pd.DataFrame:
     try:
         import pandas as pd
     except ImportError as error:
-        raise FramewiseError("to_pandas needs pandas: pip install framewise[pandas]") from error
+        raise FramewiseError("to_pandas needs pandas: pip install pandas") from error
     codes = result.status[()]
     columns: dict[str, Any] = {"status": pd.Categorical([_word(code) for code in codes], [_word(s) for s in Status])}
     if result.group is None:

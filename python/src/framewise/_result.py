@@ -253,8 +253,12 @@ class Result(Job):
         if frames is None:
             indices = everything.indices
         else:
+            which = frames if isinstance(frames, slice) else np.asarray(frames)
+            if isinstance(which, np.ndarray) and not which.size:
+                # NumPy takes an empty list for one of real numbers.
+                which = which.astype(np.int64)
             try:
-                indices = everything.indices[frames if isinstance(frames, slice) else np.asarray(frames)]
+                indices = everything.indices[which]
             except IndexError as error:
                 raise IndexError(f"{self.path}: {error}; it has {self._n} frames") from None
         if self.has_results:

@@ -76,14 +76,10 @@ pub fn matching(path: &Path, file: &File, patterns: &[String]) -> Result<Vec<(Gr
     let all = every(file);
     let mut wanted = vec![false; all.len()];
     for pattern in patterns {
-        // Names may have brackets in them: one that is there is meant as it is.
+        // Names may have stars in them: one that is there is meant as it is.
         let literal = pattern.trim_matches('/');
-        let glob = Pattern::new(literal).map_err(|e| {
-            Error::usage(format!(
-                "--keys {pattern}: {} at character {}",
-                e.msg, e.pos
-            ))
-        });
+        let glob = Pattern::new(&stars_only(literal))
+            .map_err(|e| Error::usage(format!("--keys {pattern}: {}", e.msg)));
         let plain: Vec<_> = all.iter().map(|(group, _)| plain_name(group)).collect();
         let mut found = false;
         let is_there = plain.iter().any(|name| is_named(name, literal));
@@ -123,6 +119,19 @@ const BY_PARTS: MatchOptions = MatchOptions {
     require_literal_separator: true,
     require_literal_leading_dot: false,
 };
+
+/// Names such as `cluster[dyn:T=260.00]` are those of groups: of what means something in patterns only `*` does here.
+fn stars_only(pattern: &str) -> String {
+    let mut escaped = String::with_capacity(pattern.len());
+    for letter in pattern.chars() {
+        if matches!(letter, '?' | '[' | ']') {
+            escaped.extend(['[', letter, ']']);
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
+}
 
 /// The name of a group as people type it.
 fn plain_name(group: &Group) -> String {

@@ -28,6 +28,8 @@ use crate::adapters::source::SourceFrame;
 use crate::adapters::source::schema::{Field, Schema};
 use crate::adapters::source::values::{Kind, Values};
 
+/// What the user said of the sources, an attribute of the creator.
+pub const SAID: &str = "import_options";
 /// Bytes gathered before they are written.
 const ROUND: usize = 8 << 20;
 
@@ -63,6 +65,8 @@ pub struct Authorship<'a> {
     pub author: &'a str,
     /// Version of the creator, framewise.
     pub version: &'a str,
+    /// What the user said of the sources; nothing, mostly.
+    pub said: &'a str,
 }
 
 #[derive(Debug)]
@@ -87,6 +91,9 @@ impl TrajectoryWriter {
         let creator = h5md.create_group("creator")?;
         write_text(&creator, "name", "framewise")?;
         write_text(&creator, "version", authorship.version)?;
+        if !authorship.said.is_empty() {
+            write_text(&creator, SAID, authorship.said)?;
+        }
 
         let group = file.create_group("particles")?.create_group("trajectory")?;
         let frames = schema.frames as usize;
@@ -312,7 +319,13 @@ impl TrajectoryWriter {
 impl Sink {
     fn create(group: &Group, field: &Field, rows: usize, row: &[usize]) -> hdf5::Result<Self> {
         Ok(match field.kind {
-            Kind::Real => Self::Real(Slab::create(group, "value", rows, row)?),
+            Kind::Real => {
+                let slab = Slab::create(group, "value", rows, row)?;
+                if let Some(unit) = field.unit {
+                    write_text(slab.dataset(), "unit", unit)?;
+                }
+                Self::Real(slab)
+            }
             Kind::Integer => Self::Integer(Slab::create(group, "value", rows, row)?),
             Kind::Logical => Self::Logical(Slab::create(group, "value", rows, row)?),
             Kind::Text => Self::Text(TextSlab::create(

@@ -153,6 +153,7 @@ impl Recipe {
         let authorship = Authorship {
             author: "framewise bench",
             version: env!("CARGO_PKG_VERSION"),
+            said: "",
         };
         let mut writer = TrajectoryWriter::create(path, schema, &authorship).map_err(doing())?;
         let mut state = 1;

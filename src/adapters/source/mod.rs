@@ -29,6 +29,8 @@ pub struct Column {
     pub name: String,
     /// Numbers or words per atom.
     pub width: usize,
+    /// Where the source has it in one that is known.
+    pub unit: Option<&'static str>,
     /// Atom after atom.
     pub values: Values,
 }
@@ -39,6 +41,7 @@ impl Column {
         Self {
             name: name.into(),
             width,
+            unit: None,
             values: Values::new(kind),
         }
     }
@@ -82,6 +85,17 @@ impl SourceFrame {
     /// Number of atoms.
     pub fn len(&self) -> usize {
         self.species.len()
+    }
+
+    /// Takes positions and cell for lengths in another unit than Å.
+    pub fn scale(&mut self, angstroms: f64) {
+        if (angstroms - 1.0).abs() < f64::EPSILON {
+            return;
+        }
+        let cell = self.cell.vectors.as_flattened_mut().iter_mut();
+        for x in self.positions.as_flattened_mut().iter_mut().chain(cell) {
+            *x *= angstroms;
+        }
     }
 
     /// True for a frame without atoms.

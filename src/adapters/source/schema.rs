@@ -24,6 +24,8 @@ pub struct Field {
     pub kind: Kind,
     /// Of one frame, or of one atom; empty for one value.
     pub shape: Vec<usize>,
+    /// Of all frames that have it.
+    pub unit: Option<&'static str>,
     /// Bytes of the longest text.
     pub text_bytes: usize,
     /// Frames (for a key) or atoms (for a column) that have it.
@@ -114,12 +116,17 @@ impl Survey {
         for Column {
             name,
             width,
+            unit,
             values,
         } in &frame.columns
         {
             let shape: &[usize] = if *width == 1 { &[] } else { &[*width] };
             match place(&mut schema.columns, &mut self.column_places, name) {
-                Some(field) => field.add(shape, values, longest(values), atoms as u64),
+                Some(field) => {
+                    let first = field.present == 0;
+                    field.unit = unit.filter(|_| first || field.unit == *unit);
+                    field.add(shape, values, longest(values), atoms as u64);
+                }
                 None => self.too_many += 1,
             }
         }
@@ -175,6 +182,7 @@ fn place<'a>(
             name: name.to_owned(),
             kind: Kind::Text,
             shape: Vec::new(),
+            unit: None,
             text_bytes: 0,
             present: 0,
             exact: true,

@@ -42,6 +42,8 @@ pub struct Ahead {
     parcel: Parcel,
     next: usize,
     remarks: Vec<String>,
+    /// Å per unit of length, where the reader does not know it.
+    scale: f64,
 }
 
 /// The two ends at which a thread works.
@@ -63,8 +65,12 @@ impl Ahead {
     /// Reads a file on up to `threads` threads.
     pub fn open(path: &Path, hints: &Hints, detail: Detail, threads: usize) -> Result<Self> {
         match format_of(path)? {
-            Format::ExtendedXyz => Self::chopped(path, detail, threads, Sizes::default()),
-            Format::Foreign => {
+            Format::ExtendedXyz => {
+                let ahead = Self::chopped(path, detail, threads, Sizes::default())?;
+                let scale = hints.length();
+                Ok(Self { scale, ..ahead })
+            }
+            Format::LammpsDump | Format::Foreign => {
                 let (path, hints) = (path.to_owned(), hints.clone());
                 Self::start(
                     detail,
@@ -114,6 +120,7 @@ impl Ahead {
             parcel: Parcel::default(),
             next: 0,
             remarks: Vec::new(),
+            scale: 1.0,
         })
     }
 
@@ -127,10 +134,9 @@ impl Ahead {
             }
         }
         self.next += 1;
-        Ok(Some((
-            &self.parcel.frames[self.next - 1],
-            self.parcel.position,
-        )))
+        let frame = &mut self.parcel.frames[self.next - 1];
+        frame.scale(self.scale);
+        Ok(Some((frame, self.parcel.position)))
     }
 
     fn next_parcel(&mut self) -> Result<()> {

@@ -6,54 +6,34 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::adapters::extxyz::reader::ExtxyzReader;
+use crate::adapters::lammps_dump::{self, LammpsDumpReader};
+use crate::adapters::legend::Legend;
 use crate::adapters::source::FrameStream;
-use crate::domain::elements;
 use crate::domain::error::{Error, Result};
+use crate::domain::units::length_in_angstrom;
 
 /// What the user says about files that do not say it themselves.
 #[derive(Clone, Debug, Default)]
 pub struct Hints {
     /// File with the species.
     pub topology: Option<PathBuf>,
-    /// Atomic numbers.
-    pub species: Option<Vec<u8>>,
+    /// What the user says of species and lengths.
+    pub legend: Legend,
 }
-
-/// More atoms than this in `--species` is a slip of the pen.
-const MOST_ATOMS: usize = 1 << 30;
 
 impl Hints {
-    /// Reads `--species Ar,Ar,Kr:3`.
-    pub fn new(topology: Option<PathBuf>, species: Option<&str>) -> Result<Self> {
-        let species = species.map(parse_species).transpose()?;
-        Ok(Self { topology, species })
+    /// Å per unit of length where the file says none.
+    pub fn length(&self) -> f64 {
+        let said = self.legend.length.as_deref().and_then(length_in_angstrom);
+        said.unwrap_or(1.0)
     }
 }
 
-/// Reads `Ar,Ar,Kr:3`.
-pub fn parse_species(text: &str) -> Result<Vec<u8>> {
-    let mut all = Vec::new();
-    for item in text.split(',') {
-        let wrong = || {
-            Error::usage(format!(
-                "--species: {item:?} is not an element or an element and a number of atoms; write Ar,Ar,Kr or Ar:108"
-            ))
-        };
-        let (symbol, count) = item.trim().split_once(':').unwrap_or((item.trim(), "1"));
-        let number = elements::parse(symbol).ok_or_else(wrong)?;
-        let count = count.parse().ok().filter(|n| *n > 0).ok_or_else(wrong)?;
-        if count > MOST_ATOMS - all.len().min(MOST_ATOMS) {
-            return Err(wrong());
-        }
-        all.extend(std::iter::repeat_n(number, count));
-    }
-    Ok(all)
-}
-
-/// Opens a trajectory with the reader for its format: extended XYZ always with the exact one.
+/// Opens a trajectory with the reader for its format: extended XYZ always with the exact one, in the unit of the file.
 pub fn open(path: &Path, hints: &Hints) -> Result<Box<dyn FrameStream>> {
     match format_of(path)? {
         Format::ExtendedXyz => Ok(Box::new(ExtxyzReader::open(path)?)),
+        Format::LammpsDump => Ok(Box::new(LammpsDumpReader::open(path, &hints.legend)?)),
         Format::Foreign => open_foreign(path, hints),
     }
 }
@@ -62,6 +42,7 @@ pub fn open(path: &Path, hints: &Hints) -> Result<Box<dyn FrameStream>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     ExtendedXyz,
+    LammpsDump,
     Foreign,
 }
 
@@ -88,6 +69,9 @@ fn format_of(path: &Path) -> Result<Format> {
         ".extxyz.gz",
         ".extxyz.bz2",
         ".extxyz.xz",
+        ".lammpstrj.gz",
+        ".lammpstrj.bz2",
+        ".lammpstrj.xz",
     ]) {
         return Err(Error::failure(format!(
             "{}: is compressed; decompress it first (gunzip, bunzip2, unxz)",
@@ -106,6 +90,9 @@ fn format_of(path: &Path) -> Result<Format> {
             "{}: is HDF5 already; give it to framewise run as it is",
             path.display()
         )));
+    }
+    if ends(&[".lammpstrj"]) || start.starts_with(lammps_dump::MAGIC) {
+        return Ok(Format::LammpsDump);
     }
     if !name.contains('.') && starts_like_xyz(&start) {
         return Ok(Format::ExtendedXyz);
@@ -137,24 +124,7 @@ fn open_foreign(path: &Path, hints: &Hints) -> Result<Box<dyn FrameStream>> {
 #[cfg(not(feature = "chemfiles"))]
 fn open_foreign(path: &Path, _hints: &Hints) -> Result<Box<dyn FrameStream>> {
     Err(Error::failure(format!(
-        "{}: this build reads .xyz and .extxyz only; build with `cargo install --path . --features chemfiles` for PDB, DCD, XTC, TRR, NetCDF, LAMMPS dumps",
+        "{}: this build reads extended XYZ and LAMMPS dumps only; build with `cargo install --path . --features chemfiles` for PDB, DCD, XTC, TRR, NetCDF",
         path.display()
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn species_are_lists_and_counts() {
-        assert_eq!(parse_species("Ar,Kr:2,8").unwrap(), [18, 36, 36, 8]);
-        for text in ["", "Ar:0", "Ar:x", "Qq", "Ar:99999999999", "Ar,"] {
-            let error = parse_species(text).unwrap_err();
-            assert!(
-                error.message.contains("write Ar,Ar,Kr or Ar:108"),
-                "{text}: {error}"
-            );
-        }
-    }
 }

@@ -347,10 +347,15 @@ fn json(f: &Figures) -> Value {
 
 fn of_atoms(of: &OfAtoms) -> Value {
     let angle = of.angles.mean();
+    let mut vectors = errors(&of.vectors);
+    // Lengths of differences have no R².
+    if let Some(r2) = vectors.get_mut("r2") {
+        *r2 = Value::Null;
+    }
     json!({
         "atoms": of.vectors.n(),
         "components": errors(&of.components),
-        "vectors": errors(&of.vectors),
+        "vectors": vectors,
         "angle": {
             "n": of.angles.n,
             "mean": angle,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::adapters::hdf5::input::Asked;
-use crate::adapters::hdf5::input::legend::Legend;
+use crate::adapters::legend::Legend;
 use crate::domain::error::Result;
 
 use super::config::RunConfig;
@@ -75,7 +75,7 @@ pub struct RunArgs {
     pub keys: Vec<String>,
 
     /// What the atoms are, where the input does not say it or in numbers and names of its own: all of them (Ar:108), or what
-    /// stands for what (1=O,2=H)
+    /// stands for what (1=O,2=H), which then has to name every number that occurs, in each of several inputs
     #[arg(long, value_name = "SPECIES", help_heading = "What of it")]
     pub species: Option<String>,
 

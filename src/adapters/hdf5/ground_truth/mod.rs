@@ -54,28 +54,45 @@ pub struct Level {
     pub energy: bool,
     /// Whether there are forces.
     pub forces: bool,
+    /// Why it cannot be believed; no frame is counted then.
+    pub defect: Option<String>,
 }
 
 /// What a structure of `frames` frames has, level by level.
-pub fn levels(structure: &Group, frames: u64) -> Result<Vec<Level>> {
+pub fn levels(structure: &Group, frames: u64) -> Vec<Level> {
     let Ok(truth) = structure.group(GROUP) else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
     let names = texts_attribute(&truth, LEVELS).unwrap_or_default();
     let level = |name: String| {
-        let mut counts = [0; 4];
-        match truth.dataset(&status(&name)) {
-            Ok(dataset) => count(&dataset, &mut counts)?,
-            Err(_) => counts[0] = frames,
-        }
-        Ok(Level {
+        let counted = counts(&truth, &name, frames);
+        Level {
             energy: truth.link_exists(&energy(&name)),
             forces: truth.link_exists(&forces(&name)),
-            counts,
+            counts: *counted.as_ref().unwrap_or(&[0; 4]),
+            defect: counted.err(),
             name,
-        })
+        }
     };
     names.into_iter().map(level).collect()
+}
+
+/// Frames by the codes of their status, or why they cannot be counted: every dataset of a level has a row for each.
+fn counts(truth: &Group, level: &str, frames: u64) -> std::result::Result<[u64; 4], String> {
+    for name in [status(level), energy(level), forces(level)] {
+        let rows = truth.dataset(&name).map(|found| found.shape());
+        if let Ok(shape) = rows
+            && shape.first() != Some(&(frames as usize))
+        {
+            return Err(format!("{name} has shape {shape:?}, for {frames} frames"));
+        }
+    }
+    let mut counts = [0; 4];
+    match truth.dataset(&status(level)) {
+        Ok(dataset) => count(&dataset, &mut counts).map_err(|error| error.message)?,
+        Err(_) => counts[0] = frames,
+    }
+    Ok(counts)
 }
 
 /// Frames whose codes are read at a time.

@@ -1,11 +1,11 @@
 //! Frames from an HDF5 file, opened read-only with the serial driver: those of one group, or of several one after the other.
 
-pub mod legend;
 mod segment;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::adapters::legend::Legend;
 use crate::domain::cell::Cell;
 use crate::domain::error::{GoOn, Result};
 use crate::domain::frame::FrameBlock;
@@ -14,8 +14,6 @@ use crate::planning::frame_set::FrameSet;
 
 use super::locate::{locate, matching};
 use super::open_read_only;
-
-use legend::Legend;
 
 pub use segment::{Axis, Found, Rows, Segment};
 

@@ -127,7 +127,7 @@ impl Several {
             let outcome = if let Some(defect) = one.defect {
                 Err(Error::failure(defect))
             } else {
-                let args = job_args(&args, &one.frames_in, &one.result);
+                let args = one.args(&args);
                 together(ranks, RunConfig::new(args))
                     .and_then(|config| start.job(&config, begun, ranks))
             };

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::adapters::hdf5::has_signature;
 use crate::adapters::hdf5::input::Input;
-use crate::commands::import::{ImportArgs, import};
+use crate::adapters::hdf5::trajectory_writer::SAID;
+use crate::adapters::hdf5::{failed, has_signature, open_read_only, text_attribute};
+use crate::commands::import::{ImportArgs, import, said};
 use crate::domain::error::{GoOn, Kind, Result};
 
 use super::super::args::RunArgs;
-use super::Assignment;
+use super::{Assignment, job_args};
 
 /// An input that was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,9 +53,9 @@ impl Sized {
             result: one.result.clone(),
             ..Self::default()
         };
-        let looked = frames_in(one, go_on).and_then(|path| {
+        let looked = frames_in(args, one, go_on).and_then(|path| {
             sized.frames_in.clone_from(&path);
-            let input = Input::open_as(&path, &args.asked()?)?;
+            let input = Input::open_as(&path, &sized.args(args).asked()?)?;
             (sized.frames, sized.atoms) = (input.frames(), input.total_atoms());
             Ok(())
         });
@@ -64,27 +65,48 @@ impl Sized {
         }
         Ok(sized)
     }
+
+    /// The command for its frames: what was said of an input that was imported was said to the import.
+    pub fn args(&self, args: &RunArgs) -> RunArgs {
+        let mut args = job_args(args, &self.frames_in, &self.result);
+        if self.frames_in != self.input {
+            (args.species, args.length_unit) = (None, None);
+        }
+        args
+    }
 }
 
 /// The HDF5 file with the frames of an input: itself, or what it is imported into beside the result, unless that was done
-/// after the last change of the input.
-fn frames_in(one: &Assignment, go_on: GoOn<'_>) -> Result<PathBuf> {
+/// after the last change of the input, and was told the same of it.
+fn frames_in(args: &RunArgs, one: &Assignment, go_on: GoOn<'_>) -> Result<PathBuf> {
     if !one.input.is_file() || has_signature(&one.input).unwrap_or(true) {
         return Ok(one.input.clone());
     }
     let imported = one.result.with_extension("frames.h5");
-    if !is_newer(&imported, &one.input) {
+    let told = said(args.species.as_deref(), args.length_unit.as_deref());
+    if !is_newer(&imported, &one.input) || told != told_before(&imported) {
         let args = ImportArgs {
             sources: vec![one.input.clone()],
             output: imported.clone(),
             overwrite: true,
             topology: None,
-            species: None,
+            species: args.species.clone(),
+            length_unit: args.length_unit.clone(),
             author: "unknown".into(),
         };
         import(&args, go_on)?;
     }
     Ok(imported)
+}
+
+/// What an earlier import was told.
+fn told_before(imported: &Path) -> String {
+    let creator = open_read_only(imported).and_then(|file| {
+        file.group("h5md/creator")
+            .map_err(failed(imported.display()))
+    });
+    let told = creator.map(|creator| text_attribute(&creator, SAID));
+    told.ok().flatten().unwrap_or_default()
 }
 
 fn is_newer(file: &Path, than: &Path) -> bool {

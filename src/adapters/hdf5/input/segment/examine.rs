@@ -5,13 +5,13 @@ use std::path::Path;
 use ::hdf5::types::TypeDescriptor;
 use ::hdf5::{Dataset, Group};
 
+use crate::adapters::legend::{Legend, Species as Said};
 use crate::domain::error::{Error, Result};
 use crate::domain::units::length_in_angstrom;
 
 use super::super::super::layout::FIXED;
 use super::super::super::locate::Convention;
 use super::super::super::{dataset, failed, ffi, join, text_attribute, texts_attribute};
-use super::super::legend::{Legend, Species as Said};
 use super::{Cells, Periodic, Species};
 
 pub(super) fn atomic_number(number: i64) -> Option<u8> {
@@ -41,6 +41,12 @@ fn is_fixed(dataset: &Dataset, counts: &Counts) -> bool {
             .attr(FIXED)
             .and_then(|attribute| attribute.read_scalar::<u8>())
             .is_ok_and(|said| said == 1)
+}
+
+/// Whether its numbers are as wide as none of ours: half precision, say.
+fn is_of_odd_width(dataset: &Dataset) -> bool {
+    let wide = dataset.dtype().map_or(0, |stored| stored.size());
+    ![1, 4, 8].contains(&wide)
 }
 
 /// Sizes that the other datasets have to fit.
@@ -79,6 +85,10 @@ impl At<'_> {
             ) => Ok(()),
             Ok(other) => Err(self.error(format!(
                 "dataset {} holds {other}, expected numbers",
+                dataset.name()
+            ))),
+            Err(_) if is_of_odd_width(dataset) => Err(self.error(format!(
+                "dataset {} holds numbers of another precision than single and double; store it as float32 or float64",
                 dataset.name()
             ))),
             Err(e) => Err(failed(format!(
@@ -168,29 +178,18 @@ impl At<'_> {
                 &format!("{expected:?} as the positions have, or one row of atoms per frame"),
             ));
         }
-        let Some(kinds) = kinds else {
-            if counts.ragged || (per_frame && !fixed) {
-                return Err(self.error(format!(
-                    "dataset {} names the atoms of each frame, which is not read; store atomic numbers, or the names once for all",
-                    dataset.name()
-                )));
-            }
-            let mut all = self.named(&dataset, said)?;
-            all.truncate(counts.atoms);
-            return Ok(Species::Constant(all));
-        };
         if counts.ragged || (per_frame && !fixed) {
             return Ok(Species::PerFrame(dataset, kinds));
         }
         let mut numbers = vec![0i64; counts.atoms];
         let rows = if fixed { 1 } else { counts.atoms as u64 };
-        ffi::read_rows(&dataset, std::slice::from_ref(&(0..rows)), &mut numbers)?;
+        kinds.read(&dataset, std::slice::from_ref(&(0..rows)), &mut numbers)?;
         let species = numbers.iter().enumerate().map(|(atom, number)| {
             kinds.of(*number).ok_or_else(|| {
                 self.error(format!(
-                    "{}: atom {atom} of every frame: {number} is not an atomic number (0 to 118); if it stands for an element, say \
-                     which: --species {number}=O",
-                    dataset.name()
+                    "{}: atom {atom} of every frame: {}; if it stands for an element, say which: --species {number}=O",
+                    dataset.name(),
+                    kinds.why_not(*number)
                 ))
             })
         });
@@ -248,7 +247,10 @@ impl At<'_> {
                 Ok(Cells::Constant(vectors(&row, scale)))
             }
             [n, 3, 3] | [n, 3] if n == frames => Ok(Cells::PerFrame(dataset, scale)),
-            _ => Err(self.wrong_shape(&dataset, &format!("(3, 3) or ({frames}, 3, 3)"))),
+            _ => Err(self.wrong_shape(
+                &dataset,
+                &format!("(3, 3), (3), ({frames}, 3, 3) or ({frames}, 3)"),
+            )),
         }
     }
 

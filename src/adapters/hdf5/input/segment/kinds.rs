@@ -1,16 +1,19 @@
 //! What a dataset of species means: atomic numbers, numbers with names (H5MD 1.1 has them as an enumeration), or names.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use ::hdf5::Dataset;
-use ::hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
+use ::hdf5::datatype::ByteOrder;
+use ::hdf5::types::{EnumType, TypeDescriptor, VarLenAscii, VarLenUnicode};
+use ::hdf5::{Dataset, H5Type};
+use ndarray::s;
 
 use crate::domain::elements;
-use crate::domain::error::Result;
+use crate::domain::error::{Error, Result};
 
-use super::super::super::{failed, lossy};
-use super::super::legend::Species as Said;
+use super::super::super::{failed, ffi, lossy};
 use super::examine::{At, atomic_number};
+use crate::adapters::legend::Species as Said;
 
 /// What the numbers of a dataset stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,14 +22,35 @@ pub(super) enum Kinds {
     Numbers,
     /// Each one for this element.
     Named(BTreeMap<i64, u8>),
+    /// There are names in their place, which mean this, too.
+    Words(Option<Said>),
 }
 
 impl Kinds {
     /// The element.
     pub(super) fn of(&self, number: i64) -> Option<u8> {
         match self {
-            Self::Numbers => atomic_number(number),
+            Self::Numbers | Self::Words(_) => atomic_number(number),
             Self::Named(table) => table.get(&number).copied(),
+        }
+    }
+
+    /// Why the number is none.
+    pub(super) fn why_not(&self, number: i64) -> String {
+        match self {
+            Self::Numbers | Self::Words(_) => {
+                format!("{number} is not an atomic number (0 to 118)")
+            }
+            Self::Named(table) => {
+                let known: Vec<_> = table
+                    .iter()
+                    .map(|(number, z)| format!("{number}={}", elements::symbol(*z)))
+                    .collect();
+                format!(
+                    "{number} is none of {}, and where some numbers are named all of them have to be",
+                    known.join(",")
+                )
+            }
         }
     }
 
@@ -34,92 +58,138 @@ impl Kinds {
     pub(super) fn or_unknown(&self, number: i64) -> u8 {
         self.of(number).unwrap_or(u8::MAX)
     }
+
+    /// Reads the numbers of `rows`; those of names are atomic numbers.
+    pub(super) fn read(
+        &self,
+        dataset: &Dataset,
+        rows: &[Range<u64>],
+        numbers: &mut [i64],
+    ) -> Result<()> {
+        let Self::Words(said) = self else {
+            return ffi::read_rows(dataset, rows, numbers);
+        };
+        let doing = || format!("cannot read {} of {}", dataset.name(), dataset.filename());
+        let words = words(dataset, rows).map_err(failed(doing()))?;
+        if words.len() != numbers.len() {
+            let (found, expected) = (words.len(), numbers.len());
+            return Err(Error::failure(format!(
+                "{}: {found} names where there should be {expected}",
+                doing()
+            )));
+        }
+        for (number, word) in numbers.iter_mut().zip(&words) {
+            let element = element(word, said.as_ref());
+            let unknown = || Error::failure(unknown(&dataset.filename(), &dataset.name(), word));
+            *number = i64::from(element.ok_or_else(unknown)?);
+        }
+        Ok(())
+    }
 }
 
-/// Longest name that is read from text of fixed length.
-const LONGEST: usize = 64;
-
 impl At<'_> {
-    /// What the numbers of `dataset` stand for; `None` where it holds text.
-    pub(super) fn kinds(&self, dataset: &Dataset, said: Option<&Said>) -> Result<Option<Kinds>> {
+    /// What the numbers of `dataset` stand for, or its names.
+    pub(super) fn kinds(&self, dataset: &Dataset, said: Option<&Said>) -> Result<Kinds> {
         let name = dataset.name();
-        let stored = dataset.dtype().and_then(|t| t.to_descriptor());
-        match stored.map_err(failed(format!("{}: dataset {name}", self.path.display())))? {
+        let shown = || format!("{}: dataset {name}", self.path.display());
+        let stored = dataset.dtype().map_err(failed(shown()))?;
+        match stored.to_descriptor().map_err(failed(shown()))? {
             TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) => {
                 let Some(Said::Named(named)) = said else {
-                    return Ok(Some(Kinds::Numbers));
+                    return Ok(Kinds::Numbers);
                 };
                 let table = named.iter().filter_map(|(name, z)| Some((name.parse().ok()?, *z)));
-                Ok(Some(Kinds::Named(table.collect())))
+                Ok(Kinds::Named(table.collect()))
             }
             TypeDescriptor::Enum(kind) => {
                 let mut table = BTreeMap::new();
+                let swapped = stored.byte_order() == ByteOrder::BigEndian;
                 for member in &kind.members {
-                    let value = member.value as i64;
+                    let value = value(&kind, member.value, swapped);
                     let element = said
                         .and_then(|said| said.of(&member.name).or_else(|| said.of(&value.to_string())))
-                        .or_else(|| exactly(&member.name));
-                    let element = element.ok_or_else(|| self.unknown(&name, &member.name))?;
-                    table.insert(value, element);
+                        .or_else(|| elements::exactly(&member.name));
+                    let shown = self.path.display().to_string();
+                    let unknown = || Error::failure(unknown(&shown, &name, &member.name));
+                    table.insert(value, element.ok_or_else(unknown)?);
                 }
-                Ok(Some(Kinds::Named(table)))
+                Ok(Kinds::Named(table))
             }
             TypeDescriptor::FixedAscii(_)
             | TypeDescriptor::FixedUnicode(_)
             | TypeDescriptor::VarLenAscii
-            | TypeDescriptor::VarLenUnicode => Ok(None),
+            | TypeDescriptor::VarLenUnicode => Ok(Kinds::Words(said.cloned())),
             other => Err(self.error(format!(
                 "dataset {name} holds {other}, expected atomic numbers, an enumeration of symbols, or symbols; --species says what \
                  the atoms are"
             ))),
         }
     }
-
-    /// The elements that a dataset of names means.
-    pub(super) fn named(&self, dataset: &Dataset, said: Option<&Said>) -> Result<Vec<u8>> {
-        let name = dataset.name();
-        let texts = texts(dataset);
-        let texts = texts.map_err(failed(format!("{}: dataset {name}", self.path.display())))?;
-        let element = |text: &String| {
-            let text = text.trim_matches(['\0', ' ']);
-            let element = said
-                .and_then(|said| said.of(text))
-                .or_else(|| exactly(text));
-            element.ok_or_else(|| self.unknown(&name, text))
-        };
-        texts.iter().map(element).collect()
-    }
-
-    fn unknown(&self, dataset: &str, name: &str) -> crate::domain::error::Error {
-        self.error(format!(
-            "dataset {dataset}: {name:?} is not the symbol of an element; say which it is: --species {name}=O"
-        ))
-    }
 }
 
-/// `CA` is a carbon and `Ca` is calcium: the case has to be right.
-fn exactly(symbol: &str) -> Option<u8> {
-    elements::atomic_number(symbol).filter(|z| elements::symbol(*z) == symbol)
+/// A member's value, of which HDF5 gives the first bytes as the file has them.
+fn value(kind: &EnumType, given: u64, swapped: bool) -> i64 {
+    let size = kind.size as usize;
+    let mut bytes = given.to_ne_bytes();
+    if swapped {
+        bytes[..size].reverse();
+    }
+    if kind.signed && bytes[size - 1] >= 0x80 {
+        bytes[size..].fill(0xff);
+        return i64::from_le_bytes(bytes);
+    }
+    // As HDF5 reads larger ones into numbers with a sign.
+    i64::try_from(u64::from_le_bytes(bytes)).unwrap_or(i64::MAX)
 }
 
-fn texts(dataset: &Dataset) -> ::hdf5::Result<Vec<String>> {
-    let all = |texts: Vec<&[u8]>| texts.into_iter().map(lossy).collect();
-    Ok(match dataset.dtype()?.to_descriptor()? {
-        TypeDescriptor::FixedAscii(_) => {
-            let read = dataset.read_raw::<FixedAscii<LONGEST>>()?;
-            all(read.iter().map(FixedAscii::as_bytes).collect())
-        }
-        TypeDescriptor::FixedUnicode(_) => {
-            let read = dataset.read_raw::<FixedUnicode<LONGEST>>()?;
-            all(read.iter().map(FixedUnicode::as_bytes).collect())
-        }
-        TypeDescriptor::VarLenAscii => {
-            let read = dataset.read_raw::<VarLenAscii>()?;
-            all(read.iter().map(VarLenAscii::as_bytes).collect())
-        }
+fn element(word: &str, said: Option<&Said>) -> Option<u8> {
+    let named = said.and_then(|said| said.of(word));
+    named.or_else(|| elements::exactly(word))
+}
+
+fn unknown(file: &str, dataset: &str, name: &str) -> String {
+    format!(
+        "{file}: dataset {dataset}: {name:?} is not the symbol of an element; say which it is: --species {name}=O"
+    )
+}
+
+/// The names in some rows, without what fills them up.
+fn words(dataset: &Dataset, rows: &[Range<u64>]) -> ::hdf5::Result<Vec<String>> {
+    let stored = dataset.dtype()?;
+    match stored.to_descriptor()? {
+        TypeDescriptor::VarLenAscii => varying(dataset, rows, VarLenAscii::as_bytes),
+        TypeDescriptor::VarLenUnicode => varying(dataset, rows, VarLenUnicode::as_bytes),
         _ => {
-            let read = dataset.read_raw::<VarLenUnicode>()?;
-            all(read.iter().map(VarLenUnicode::as_bytes).collect())
+            let wide = stored.size().max(1);
+            let count = rows.iter().map(|r| r.end - r.start).sum::<u64>() as usize;
+            let mut bytes = vec![0; count * ffi::row_elements(dataset) * wide];
+            ffi::read_bytes(dataset, rows, (&stored, &mut bytes))
+                .map_err(|error| ::hdf5::Error::Internal(error.message))?;
+            Ok(bytes.chunks(wide).map(bare).collect())
         }
-    })
+    }
+}
+
+fn varying<T: H5Type>(
+    dataset: &Dataset,
+    rows: &[Range<u64>],
+    bytes: impl Fn(&T) -> &[u8],
+) -> ::hdf5::Result<Vec<String>> {
+    let mut all = Vec::new();
+    for run in rows {
+        let (start, end) = (run.start as usize, run.end as usize);
+        if dataset.ndim() == 1 {
+            let read = dataset.read_slice_1d::<T, _>(s![start..end])?;
+            all.extend(read.iter().map(|word| bare(bytes(word))));
+        } else {
+            let read = dataset.read_slice_2d::<T, _>(s![start..end, ..])?;
+            all.extend(read.iter().map(|word| bare(bytes(word))));
+        }
+    }
+    Ok(all)
+}
+
+fn bare(bytes: &[u8]) -> String {
+    let text = bytes.split(|b| *b == 0).next().unwrap_or_default();
+    lossy(text).trim_matches(' ').to_owned()
 }

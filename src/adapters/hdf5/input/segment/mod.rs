@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use ::hdf5::{Dataset, Group};
 
+use crate::adapters::legend::Legend;
 use crate::domain::cell::Cell;
 use crate::domain::error::{Error, Result};
 use crate::domain::frame::FrameBlock;
@@ -21,7 +22,6 @@ use super::super::{dataset, ffi, require_room, text_attribute};
 
 pub use properties::{Found, Rows};
 
-use super::legend::Legend;
 use examine::{At, Counts, vectors};
 use kinds::Kinds;
 
@@ -375,18 +375,19 @@ impl Segment {
                         .zip(block.offsets.windows(2))
                         .map(|(first, o)| *first..first + (o[1] - o[0]) as u64)
                         .collect::<FrameSet>();
-                    ffi::read_rows(&dataset, atoms.runs(), numbers)?;
+                    kinds.read(&dataset, atoms.runs(), numbers)?;
                 } else {
-                    ffi::read_rows(&dataset, frames.runs(), numbers)?;
+                    kinds.read(&dataset, frames.runs(), numbers)?;
                 }
                 for (at, number) in numbers.iter().enumerate() {
                     let z = kinds.of(*number).ok_or_else(|| {
                         let i = block.offsets.partition_point(|o| *o <= at) - 1;
                         Error::failure(format!(
-                            "{}: frame {}, atom {}: {number} is not an atomic number (0 to 118)",
+                            "{}: frame {}, atom {}: {}",
                             dataset.name(),
                             block.indices[i],
-                            at - block.offsets[i]
+                            at - block.offsets[i],
+                            kinds.why_not(*number)
                         ))
                     })?;
                     block.species.push(z);

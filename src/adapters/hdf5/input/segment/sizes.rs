@@ -1,6 +1,6 @@
 //! Sizes of frames, without their positions.
 
-use super::{FrameBlock, FrameSet, Positions, Result, Segment, Species, ffi};
+use super::{FrameBlock, FrameSet, Positions, Result, Segment, Species};
 
 /// Above so many atoms their species are not read for the sake of an estimate.
 const MOST_ATOMS: u64 = 1 << 24;
@@ -35,9 +35,9 @@ impl Segment {
             block.clear();
             let part = rest.split_front(self.block_frames());
             let rows = self.read_offsets(&offsets, &part, &mut block)?;
-            if let Some((species, _)) = &species {
+            if let Some((species, kinds)) = &species {
                 numbers.resize(rows.len() as usize, 0);
-                ffi::read_rows(species, rows.runs(), &mut numbers)?;
+                kinds.read(species, rows.runs(), &mut numbers)?;
             }
             for bounds in block.offsets.windows(2) {
                 let atoms = bounds[0]..bounds[1];

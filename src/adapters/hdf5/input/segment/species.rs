@@ -52,7 +52,7 @@ impl Segment {
             };
             let per_row = ffi::row_elements(dataset);
             numbers.resize(rows.len() as usize * per_row, 0);
-            ffi::read_rows(dataset, rows.runs(), &mut numbers)?;
+            kinds.read(dataset, rows.runs(), &mut numbers)?;
             let wanted = part.intersection(frames);
             let mut valid = true;
             let mut before = 0;

@@ -6,8 +6,6 @@ use crate::domain::elements;
 use crate::domain::error::{Error, Result};
 use crate::domain::units::length_in_angstrom;
 
-use crate::adapters::trajectory_files::parse_species;
-
 /// What is said. Nothing, by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Legend {
@@ -44,10 +42,13 @@ impl Legend {
     }
 }
 
+/// More atoms than this in `--species` is a slip of the pen.
+const MOST_ATOMS: usize = 1 << 30;
+
 impl Species {
     fn parse(text: &str) -> Result<Self> {
         if !text.contains('=') {
-            return Ok(Self::List(parse_species(text)?));
+            return Ok(Self::List(list(text)?));
         }
         let mut named = BTreeMap::new();
         for item in text.split(',') {
@@ -66,12 +67,32 @@ impl Species {
     }
 
     /// The element that a number or a name of the file stands for.
-    pub(super) fn of(&self, name: &str) -> Option<u8> {
+    pub fn of(&self, name: &str) -> Option<u8> {
         match self {
             Self::List(_) => None,
             Self::Named(named) => named.get(name).copied(),
         }
     }
+}
+
+/// Reads `Ar,Ar,Kr:3`.
+fn list(text: &str) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    for item in text.split(',') {
+        let wrong = || {
+            Error::usage(format!(
+                "--species: {item:?} is not an element or an element and a number of atoms; write Ar,Ar,Kr or Ar:108"
+            ))
+        };
+        let (symbol, count) = item.trim().split_once(':').unwrap_or((item.trim(), "1"));
+        let number = elements::parse(symbol).ok_or_else(wrong)?;
+        let count = count.parse().ok().filter(|n| *n > 0).ok_or_else(wrong)?;
+        if count > MOST_ATOMS - all.len().min(MOST_ATOMS) {
+            return Err(wrong());
+        }
+        all.extend(std::iter::repeat_n(number, count));
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -95,5 +116,17 @@ mod tests {
         );
         assert!(Legend::new(None, Some("furlong")).is_err());
         assert!(Legend::new(None, Some("")).is_err());
+    }
+
+    #[test]
+    fn species_are_lists_and_counts() {
+        assert_eq!(list("Ar,Kr:2,8").unwrap(), [18, 36, 36, 8]);
+        for text in ["", "Ar:0", "Ar:x", "Qq", "Ar:99999999999", "Ar,"] {
+            let error = list(text).unwrap_err();
+            assert!(
+                error.message.contains("write Ar,Ar,Kr or Ar:108"),
+                "{text}: {error}"
+            );
+        }
     }
 }
