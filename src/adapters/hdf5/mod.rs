@@ -170,8 +170,13 @@ pub fn lossy(bytes: &[u8]) -> String {
 /// The dataset `name` of `group`, or an error that names path and key.
 pub fn dataset(path: &Path, group: &Group, name: &str) -> Result<Dataset> {
     group.dataset(name).map_err(|_| {
+        let what = if group.link_exists(name) {
+            "is a link to data that are not there; bring the file with them back to its place"
+        } else {
+            "is missing"
+        };
         Error::failure(format!(
-            "{}: dataset {} is missing",
+            "{}: dataset {} {what}",
             path.display(),
             join(&group.name(), name)
         ))
