@@ -4,7 +4,8 @@ mod support;
 
 use std::fmt::Write as _;
 
-use framewise::adapters::hdf5::result_reader::{ResultBlock, ResultReader};
+use framewise::adapters::hdf5::result_block::ResultBlock;
+use framewise::adapters::hdf5::result_reader::ResultReader;
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
 use framewise::planning::frame_set::FrameSet;

@@ -256,8 +256,14 @@ struct Holder(Child);
 
 impl Holder {
     fn of(folder: &Folder) -> Self {
+        Self::by(folder, &["lock", "mbe.h5", "60"], "held")
+    }
+
+    /// What a script holds that then says so.
+    fn by(folder: &Folder, arguments: &[&str], says: &str) -> Self {
         let mut child = script("structures.py", folder)
-            .args(["lock", "mbe.h5", "60"])
+            .args(arguments)
+            .env_remove("HDF5_USE_FILE_LOCKING")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -265,7 +271,7 @@ impl Holder {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        assert_eq!(line, "held\n");
+        assert_eq!(line.trim_end(), says);
         Self(child)
     }
 }
@@ -455,20 +461,7 @@ fn a_level_of_energies_alone_is_left_alone() {
 fn what_others_are_writing_is_not_lost() {
     let folder = folder();
     run(&folder, &format!("--key {KEY} -o r.h5"));
-    let open = |mode: &str| {
-        let mut child = script("structures.py", &folder)
-            .args(["open", "mbe.h5", mode, "60"])
-            .env_remove("HDF5_USE_FILE_LOCKING")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        assert_eq!(line, "open\n");
-        Holder(child)
-    };
+    let open = |mode: &str| Holder::by(&folder, &["open", "mbe.h5", mode, "60"], "open");
     let writer = open("r+");
     let before = fs::read(folder.path("mbe.h5")).unwrap();
     for (direct, what) in [

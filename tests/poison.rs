@@ -45,7 +45,7 @@ fn restart_until_it_ends(folder: &Folder, command: &str, how: &str) -> usize {
 fn assert_others_are_whole(folder: &Folder, result: &str) {
     let (found, whole) = (read(&folder.path(result)), read(&folder.path("whole.h5")));
     for i in 0..FRAMES {
-        let forces = |r: &framewise::adapters::hdf5::result_reader::ResultBlock| {
+        let forces = |r: &framewise::adapters::hdf5::result_block::ResultBlock| {
             bits(r.forces[r.offsets[i]..r.offsets[i + 1]].as_flattened())
         };
         if i == POISONED {

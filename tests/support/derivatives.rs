@@ -1,6 +1,6 @@
 //! Forces and stress against finite differences of the energy, of whatever computed the result of a trajectory.
 
-use framewise::adapters::hdf5::result_reader::ResultBlock;
+use framewise::adapters::hdf5::result_block::ResultBlock;
 use framewise::domain::cell::Cell;
 use framewise::domain::frame::{Frame, FrameBlock};
 

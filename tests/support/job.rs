@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use framewise::adapters::hdf5::result_reader::ResultBlock;
+use framewise::adapters::hdf5::result_block::ResultBlock;
 
 use super::folder::{Folder, perturbed};
 use super::launch::{Finished, Launch, Running};

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use framewise::adapters::hdf5::layout;
-use framewise::adapters::hdf5::result_reader::{ResultBlock, ResultReader};
+use framewise::adapters::hdf5::result_block::ResultBlock;
+use framewise::adapters::hdf5::result_reader::ResultReader;
 use framewise::domain::frame::FrameBlock;
 use framewise::planning::frame_set::FrameSet;
 use hdf5::Group;

@@ -93,7 +93,7 @@ impl Column {
             (Self::Logical(v), ColumnWriter::BoolColumnWriter(out)) => all(out, v),
             (Self::Text(v), ColumnWriter::ByteArrayColumnWriter(out)) => all(out, v),
             (Self::SomeText(v), ColumnWriter::ByteArrayColumnWriter(out)) => {
-                some(out, v, |text| text.is_empty())
+                some(out, v, ByteArray::is_empty)
             }
             (Self::Double(v), ColumnWriter::DoubleColumnWriter(out)) => {
                 some(out, v, |x| x.is_nan())

@@ -244,7 +244,9 @@ mod tests {
 
     fn texts(all: &[&str]) -> Values {
         let mut texts = crate::adapters::source::values::Texts::default();
-        all.iter().for_each(|text| texts.push(text));
+        for text in all {
+            texts.push(text);
+        }
         Values::Text(texts)
     }
 

@@ -7,7 +7,8 @@ use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
 use super::READ_GAP;
-use super::result_reader::{ResultBlock, ResultReader};
+use super::result_block::ResultBlock;
+use super::result_reader::ResultReader;
 
 /// Bytes of results read at a time.
 const BLOCK_BYTES: u64 = 16 << 20;

@@ -19,6 +19,7 @@ pub mod locate;
 mod pace;
 pub mod readback;
 pub mod repack;
+pub mod result_block;
 pub mod result_reader;
 pub mod rows;
 pub mod seconds;

@@ -36,7 +36,7 @@ pub fn find(input: &Input, carry: &[Carried]) -> Result<Vec<Property>> {
     let mut found: Vec<Property> = Vec::new();
     for carried in carry {
         if carried.name == ALL && carried.source == ALL {
-            let have: Vec<_> = found.iter().map(|p| p.place()).collect();
+            let have: Vec<_> = found.iter().map(Property::place).collect();
             let all = everything(input).into_iter();
             found.extend(all.filter(|p| !have.contains(&p.place())));
         } else {

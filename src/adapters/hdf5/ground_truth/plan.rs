@@ -11,7 +11,8 @@ use crate::planning::frame_set::FrameSet;
 use super::super::fingerprint::fingerprint;
 use super::super::input::Input;
 use super::super::layout::attribute;
-use super::super::result_reader::{ResultBlock, ResultReader};
+use super::super::result_block::ResultBlock;
+use super::super::result_reader::ResultReader;
 
 /// Frames of a result and the structure that they are of.
 #[derive(Clone, Debug)]

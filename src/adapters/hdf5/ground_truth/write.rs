@@ -14,7 +14,8 @@ use crate::domain::error::{Error, GoOn, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
-use super::super::result_reader::{ResultBlock, ResultReader};
+use super::super::result_block::ResultBlock;
+use super::super::result_reader::ResultReader;
 use super::super::{failed, ffi, texts_attribute};
 use super::plan::{Part, frames_at_once};
 use super::{GROUP, LEVELS, energy, forces, status};

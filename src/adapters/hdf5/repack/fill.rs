@@ -12,7 +12,8 @@ use crate::domain::error::{Error, Result};
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
 
-use super::super::result_reader::{ResultBlock, ResultReader};
+use super::super::result_block::ResultBlock;
+use super::super::result_reader::ResultReader;
 use super::super::{failed, ffi, layout};
 use super::plan::Piece;
 
