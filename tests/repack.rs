@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use support::folder::{Folder, perturbed};
+use support::python::said;
 use support::results::read;
 use support::tap::{Fault, Moment, Strike, Tap, Victims};
 use support::torture::sample;
@@ -367,4 +368,38 @@ fn data_that_are_not_there_are_asked_for() {
         .expect(1)
         .error("shows q%.h5, which is not there");
     assert!(!folder.path("again.h5").exists());
+}
+
+/// With the plug-ins that Python's `hdf5plugin` brings, as many have them.
+#[test]
+fn zstandard_and_blosc_pack_where_their_plug_ins_are() {
+    let folder = Folder::new();
+    let [name, ..] = results(&folder);
+    let plug_ins = said("plug_ins.py", &folder, ["path"]);
+    let plug_ins = plug_ins.trim();
+    for (ranks, option, filter) in [(1, "--zstd 9", 32015), (2, "--blosc 5", 32001)] {
+        let command = format!("repack {name} -o small.h5 --overwrite {option}");
+        let launch = match ranks {
+            1 => folder.alone(&command),
+            _ => folder.on(ranks, &command),
+        };
+        launch.variable("HDF5_PLUGIN_PATH", plug_ins).expect(0);
+        folder
+            .alone("verify small.h5")
+            .variable("HDF5_PLUGIN_PATH", plug_ins)
+            .expect(0)
+            .says_somewhere("250 completed frames checked, 0 wrong");
+        assert!(size(&folder.path("small.h5")) < size(&folder.path(name)) * 3 / 4);
+        folder.alone("verify small.h5").expect(1).error(&format!(
+            "which filter {filter} has packed: set HDF5_PLUGIN_PATH"
+        ));
+        let help = "cannot read the run history, which filter";
+        folder.alone("status small.h5").expect(1).error(help);
+        // A program that is not ours has the same numbers.
+        said(
+            "plug_ins.py",
+            &folder,
+            ["same", name, "small.h5", &filter.to_string()],
+        );
+    }
 }

@@ -244,7 +244,12 @@ fn read<T>(
                 )
             };
             check_with(code, || {
-                format!("cannot read {} of {}", dataset.name(), dataset.filename())
+                let help = super::missing_plug_in(dataset);
+                format!(
+                    "cannot read {} of {}{help}",
+                    dataset.name(),
+                    dataset.filename()
+                )
             })?;
         }
         Ok(())

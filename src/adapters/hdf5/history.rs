@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::error::{Error, Result};
 
-use super::failed;
+use super::{failed, missing_plug_in};
 
 /// Number of slots; the newest run overwrites the oldest.
 pub const SLOTS: usize = 256;
@@ -80,9 +80,10 @@ pub fn read(slots: &Dataset) -> Result<Vec<Run>> {
             "damaged file: its run history has {slots} slots instead of {SLOTS}"
         )));
     }
-    let texts = slots
-        .read_raw::<Slot>()
-        .map_err(failed("cannot read the run history"))?;
+    let texts = slots.read_raw::<Slot>().map_err(|e| {
+        let help = missing_plug_in(slots);
+        failed(format!("cannot read the run history{help}"))(e)
+    })?;
     let mut runs: Vec<Run> = texts
         .iter()
         .filter_map(|text| serde_json::from_slice(text.as_bytes()).ok())

@@ -184,6 +184,18 @@ pub fn dataset(path: &Path, group: &Group, name: &str) -> Result<Dataset> {
     })
 }
 
+/// What a reader needs who has no plug-in for the filter of a dataset; nothing where there is no such filter.
+fn missing_plug_in(dataset: &Dataset) -> String {
+    let filters = dataset.filters();
+    let missing = filters.iter().find(|filter| !filter.is_available());
+    missing.map_or_else(String::new, |filter| {
+        format!(
+            ", which filter {} has packed: set HDF5_PLUGIN_PATH to where its plug-in is (hdf5plugin brings it)",
+            filter.id()
+        )
+    })
+}
+
 /// Refuses a contiguous dataset that has less room in the file than its shape says: a damaged shape would otherwise
 /// ask for any amount of memory.
 pub fn require_room(path: &Path, dataset: &Dataset) -> Result<()> {
