@@ -15,6 +15,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use clap::Parser as _;
 use libtest_mimic::{Arguments, Failed, Trial};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -23,7 +24,7 @@ use proptest::test_runner::TestRunner;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use framewise::adapters::hdf5::input::Input;
-use framewise::commands::{export, status, verify};
+use framewise::commands::{compare, export, link, ls, status, verify};
 use framewise::domain::frame::FrameBlock;
 use framewise::engine::ports::Source as _;
 use framewise::planning::frame_set::FrameSet;
@@ -328,8 +329,29 @@ fn read_result(path: &Path, folder: &Path) {
             json,
         });
     }
-    let _ = export::execute(&export::ExportArgs {
-        overwrite: true,
-        ..export::ExportArgs::new(path.to_owned(), folder.join("x.xyz"))
-    });
+    for name in ["x.xyz", "x.npz", "x.parquet"] {
+        let args = export::ExportArgs {
+            overwrite: true,
+            ..export::ExportArgs::new(path.to_owned(), folder.join(name))
+        };
+        let _ = export::export(&args, &|| Ok(()));
+    }
+    let shown = path.to_string_lossy();
+    let _ = ls::execute(&args(&[&shown]));
+    let _ = compare::execute(&args(&[&shown, &shown]));
+    let linked = folder.join("linked.h5");
+    let linked = linked.to_string_lossy();
+    let _ = link::execute(&args(&[&shown, &shown, "-o", &linked, "--overwrite"]));
+}
+
+#[derive(clap::Parser)]
+struct Line<T: clap::Args> {
+    #[command(flatten)]
+    args: T,
+}
+
+/// What is typed behind a verb.
+fn args<T: clap::Args>(words: &[&str]) -> T {
+    let words = std::iter::once(&"verb").chain(words);
+    Line::parse_from(words).args
 }

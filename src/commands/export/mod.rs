@@ -215,7 +215,14 @@ impl ExportArgs {
 /// Runs the verb.
 pub fn execute(args: &ExportArgs) -> Result<()> {
     let signals = Signals::listen()?;
-    let go_on = &|| signals.go_on();
+    export(args, &|| signals.go_on())
+}
+
+/// Exports.
+///
+/// # Errors
+/// As every error, a wish to stop leaves nothing behind.
+pub fn export(args: &ExportArgs, go_on: GoOn<'_>) -> Result<()> {
     args.check()?;
     let mut source = Frames::open(&args.file, args.key.as_deref())?;
     let shown = args.file.display();
