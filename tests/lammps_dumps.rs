@@ -271,3 +271,22 @@ fn what_is_said_of_types_and_lengths_reaches_the_import_of_every_verb() {
     run("1=Na,2=Cl,18=Ar").expect(0);
     assert_eq!(block("both/l.h5").species, [11, 17, 11, 17]);
 }
+
+/// LAMMPS writes C for every type whose element nobody has told it.
+#[test]
+fn elements_that_nobody_has_said_are_doubted() {
+    let folder = Folder::new();
+    let text = SALT.replace("id type x", "id type element x");
+    let text = text
+        .replace("\n1 1 ", "\n1 1 C ")
+        .replace("\n2 2 ", "\n2 2 C ");
+    fs::write(folder.path("c.lammpstrj"), text).unwrap();
+    folder
+        .alone("import c.lammpstrj -o c.h5")
+        .expect(0)
+        .says("types 1, 2 are all of element C, which LAMMPS writes where nobody has told it the elements: --species 1=...,2=...");
+    let said = folder
+        .alone("import c.lammpstrj -o d.h5 --species 1=Na,2=Cl")
+        .expect(0);
+    assert!(!said.stderr.contains("element C"), "{said}");
+}

@@ -56,7 +56,7 @@ impl LammpsDumpReader {
 
     /// Puts them into `frame`.
     pub(super) fn take_atoms(
-        &self,
+        &mut self,
         atoms: &Atoms,
         bounds: &Bounds,
         frame: &mut SourceFrame,
@@ -72,6 +72,7 @@ impl LammpsDumpReader {
             }
         }
         self.take_species(atoms, &rows, &mut frame.species)?;
+        self.look_for_carbon(atoms, &rows);
         let found = POSITIONS
             .iter()
             .find_map(|(names, how)| Some((atoms.three(*names)?, names[0], *how)));
@@ -145,6 +146,23 @@ impl LammpsDumpReader {
             })?);
         }
         Ok(())
+    }
+
+    /// Whether the elements may be those that LAMMPS takes by default.
+    fn look_for_carbon(&mut self, atoms: &Atoms, rows: &[&[&str]]) {
+        let (Some(kind), Some(element)) = (atoms.at("type"), atoms.at("element")) else {
+            return;
+        };
+        if self.legend.species.is_some() || rows.iter().any(|row| row[element] != "C") {
+            self.carbon = None;
+        }
+        if let Some(kinds) = &mut self.carbon {
+            for row in rows {
+                if !kinds.contains(row[kind]) {
+                    kinds.insert(row[kind].to_owned());
+                }
+            }
+        }
     }
 
     fn take_columns(&self, atoms: &Atoms, rows: &[&[&str]], into: &mut Vec<Column>) -> Result<()> {

@@ -7,6 +7,7 @@
 
 mod atoms;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -43,6 +44,8 @@ pub struct LammpsDumpReader {
     done: u64,
     total: u64,
     units: Units,
+    /// Types whose element is C, as long as there is no other element.
+    carbon: Option<BTreeSet<String>>,
 }
 
 /// The box of a frame, in units of the file.
@@ -71,6 +74,7 @@ impl LammpsDumpReader {
                 velocity: None,
                 time: None,
             },
+            carbon: Some(BTreeSet::new()),
         })
     }
 
@@ -254,6 +258,20 @@ impl LammpsDumpReader {
 impl FrameStream for LammpsDumpReader {
     fn read(&mut self, frame: &mut SourceFrame, _detail: Detail) -> Result<bool> {
         self.read_next(frame)
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let carbon = self.carbon.as_ref().filter(|kinds| kinds.len() > 1);
+        let said = carbon.map(|kinds| {
+            let kinds: Vec<_> = kinds.iter().map(String::as_str).collect();
+            format!(
+                "{}: types {} are all of element C, which LAMMPS writes where nobody has told it the elements: --species {}=... says them",
+                self.path.display(),
+                kinds.join(", "),
+                kinds.join("=...,")
+            )
+        });
+        said.into_iter().collect()
     }
 
     fn position(&self) -> Position {
