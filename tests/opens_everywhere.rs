@@ -299,7 +299,7 @@ fn what_cannot_be_carried_over_or_is_not_in_the_file_is_said() {
         (
             "--carry velocity",
             1,
-            "there is no property \"velocity\" of atoms; /particles/trajectory has number, speed, weight",
+            "there is no property \"velocity\" of atoms or frames; /particles/trajectory has number, speed, weight",
         ),
         ("--carry sped", 1, "(did you mean \"speed\"?)"),
         ("--carry velocity=speed", 1, "the input says no unit of it"),

@@ -288,7 +288,9 @@ fn a_signal_during_the_creation_of_a_large_result_is_heard_at_once() {
             _ => folder.on(ranks, &arguments),
         };
         let stopped = tap.put_on(launch).expect(75);
-        stopped.says("asked to stop before a frame was computed; run the same command again");
+        stopped.says(
+            "asked to stop before the end, and nothing more was done; run the same command again",
+        );
         assert_eq!(tap.fired(), Some(event));
         // The lock is given back in some small writes; the fill alone is 900, of which a busy machine lets a few pass
         // before the thread that hears signals has its turn.

@@ -154,6 +154,28 @@ impl Owner {
     }
 }
 
+/// This process in a few letters, for the name of a file that is nobody's but its own.
+pub fn trace() -> String {
+    let pid = std::process::id();
+    let started = start_of(pid).unwrap_or(0);
+    format!("{:08x}-{pid}-{started}", xxh3_64(host().as_bytes()) as u32)
+}
+
+/// Whether the process of a [`trace`] was one of this host and lives no more.
+pub fn is_gone(trace: &str) -> bool {
+    let mut parts = trace.split('-');
+    let here = format!("{:08x}", xxh3_64(host().as_bytes()) as u32);
+    let (Some(host), Some(pid), Some(started), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let (Ok(pid), Ok(started)) = (pid.parse(), started.parse::<u64>()) else {
+        return false;
+    };
+    host == here && start_of(pid) != Some(started)
+}
+
 /// The name of this host.
 pub fn host() -> String {
     rustix::system::uname()

@@ -5,12 +5,13 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
-use crate::adapters::write_back;
+use crate::adapters::{owner, write_back};
 use crate::domain::error::{Error, Result};
 
+/// Characters of a target's name that are part of the temporary one.
+const LONGEST: usize = 40;
 /// How temporary names end.
 const SUFFIX: &str = ".partial";
 
@@ -52,10 +53,12 @@ impl WholeFile {
             .file_name()
             .ok_or_else(|| Error::usage(format!("{shown}: is not the name of a file")))?
             .to_string_lossy();
+        // Names have an end.
+        let name: String = name.chars().take(LONGEST).collect();
         let prefix = format!(".{name}.");
         tidy(directory(target), &prefix);
         let temporary = tempfile::Builder::new()
-            .prefix(&prefix)
+            .prefix(&format!("{prefix}{}.", owner::trace()))
             .suffix(SUFFIX)
             .permissions(std::fs::Permissions::from_mode(0o666))
             .tempfile_in(directory(target))
@@ -71,11 +74,6 @@ impl WholeFile {
                     }
                 })
             })?;
-        // Says that somebody is at it, see `tidy`.
-        let _ = flock(
-            temporary.as_file(),
-            FlockOperation::NonBlockingLockExclusive,
-        );
         Ok(Self {
             temporary,
             target: target.to_owned(),
@@ -116,7 +114,7 @@ impl WholeFile {
     }
 }
 
-/// Removes the temporary files of those that were killed: nobody holds their lock.
+/// Removes the temporary files of processes of this host that were killed.
 fn tidy(folder: &Path, prefix: &str) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
@@ -124,15 +122,12 @@ fn tidy(folder: &Path, prefix: &str) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let is_plain = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if !(is_plain && name.starts_with(prefix) && name.ends_with(SUFFIX)) {
-            continue;
-        }
-        let path = entry.path();
-        let is_left = File::open(&path)
-            .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
-        if is_left {
-            let _ = std::fs::remove_file(path);
+        let inner = name
+            .strip_prefix(prefix)
+            .and_then(|rest| rest.strip_suffix(SUFFIX));
+        let trace = inner.and_then(|inner| inner.split('.').next());
+        if trace.is_some_and(owner::is_gone) {
+            let _ = std::fs::remove_file(entry.path());
         }
     }
 }
