@@ -304,7 +304,7 @@ fn what_cannot_be_carried_over_or_is_not_in_the_file_is_said() {
         ("--carry sped", 1, "(did you mean \"speed\"?)"),
         ("--carry velocity=speed", 1, "the input says no unit of it"),
         ("--carry position", 2, "not free as a name"),
-        ("--carry mass=", 2, "write it as NAME"),
+        ("--carry mass=", 2, "write it as all, NAME"),
         ("--carry number,number", 2, "number is given twice"),
         (
             "--h5md-force-units eV",
