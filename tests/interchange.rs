@@ -10,9 +10,12 @@ use framewise::adapters::hdf5::create;
 use framewise::adapters::hdf5::geometry::Geometry;
 use framewise::adapters::hdf5::input::Input;
 use framewise::adapters::hdf5::layout;
+use framewise::adapters::hdf5::result_block::ResultBlock;
+use framewise::adapters::hdf5::result_reader::ResultReader;
 use framewise::adapters::source::{Detail, FrameStream as _, SourceFrame};
 use framewise::commands::export::{self, ExportArgs};
 use framewise::commands::import::{self, ImportArgs};
+use framewise::domain::checksum::checksum;
 use framewise::domain::frame::FrameBlock;
 use framewise::engine::ports::Source as _;
 use framewise::planning::frame_set::FrameSet;
@@ -243,6 +246,22 @@ fn write_result(input: &Path, result: &Path) {
     let status = file.dataset(layout::STATUS).unwrap();
     let codes: Vec<i64> = (0..status.size() as i64).map(|k| k % 4).collect();
     status.write(&codes).unwrap();
+    drop((status, file));
+    let reader = ResultReader::open(result).unwrap();
+    let mut block = ResultBlock::default();
+    let all = FrameSet::all(reader.n_frames());
+    reader.read_results(&all, &mut block).unwrap();
+    drop(reader);
+    let sum = |i: usize| {
+        let forces = &block.forces[block.offsets[i]..block.offsets[i + 1]];
+        checksum(block.energy[i], forces, &block.stress[i])
+    };
+    let sums: Vec<u64> = (0..block.energy.len()).map(sum).collect();
+    let file = hdf5::File::open_rw(result).unwrap();
+    file.dataset(layout::CHECKSUM)
+        .unwrap()
+        .write(&sums)
+        .unwrap();
 }
 
 fn export(
@@ -250,10 +269,11 @@ fn export(
     output: &Path,
     frames: Option<&str>,
 ) -> framewise::domain::error::Result<()> {
-    export::execute(&ExportArgs {
+    let args = ExportArgs {
         frames: frames.map(|f| f.parse().unwrap()),
         ..ExportArgs::new(result.to_owned(), output.to_owned())
-    })
+    };
+    export::export(&args, &|| Ok(()))
 }
 
 #[test]
