@@ -119,6 +119,78 @@ fn partial_results_and_one_frame() {
 }
 
 #[test]
+fn frames_are_selected() {
+    let folder = Folder::new();
+    folder.bring("argon.xyz");
+    folder.import("argon");
+    let lj = format!("{LJ} --param epsilon=0.0104 --param sigma=3.4");
+    let other = format!("{lj} --param shift=energy");
+    run(&folder, "argon", "a", &lj);
+    run(&folder, "argon", "b", &other);
+    run(
+        &folder,
+        "argon",
+        "some",
+        &format!("{other} --frames 3:9:2,19"),
+    );
+    folder.alone("export b.h5 -o b.extxyz").expect(0);
+    let some = compared(&folder, "a.h5", "some.h5", "");
+    for words in [
+        "a.h5 b.h5 --frames 3:9:2,-1",
+        "a.h5 b.extxyz --frames 3:9:2,-1",
+    ] {
+        let said = folder.alone(&format!("compare {words} --json")).expect(0);
+        let found: Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!(
+            (&found["selected"], &found["common"]),
+            (&4.into(), &4.into())
+        );
+        for same in ["frames", "energy_per_atom_shifted", "forces", "stress"] {
+            assert_eq!(found[same], some[same], "{words} {same}");
+        }
+    }
+    let text = folder.alone("compare b.extxyz a.h5 --frames -1").expect(0);
+    assert!(text.stdout.contains("1 frame selected by --frames"));
+    assert!(!text.stdout.contains("left out"), "{}", text.stdout);
+    folder
+        .alone("compare a.h5 b.h5 --frames 20")
+        .expect(2)
+        .error("--frames: frame 20 does not exist: the trajectory has frames 0 to 19 (a.h5)");
+    folder
+        .alone("compare a.h5 some.h5 --frames 4:6:2")
+        .expect(1)
+        .error("no frame of the 1 that --frames selects is completed in both");
+    folder
+        .alone("compare b.extxyz b.extxyz --frames 1")
+        .expect(2)
+        .error("both A and B are text");
+}
+
+#[test]
+fn frames_before_the_first_energy_are_counted() {
+    let folder = Folder::new();
+    folder.bring("argon.xyz");
+    folder.import("argon");
+    let lj = format!("{LJ} --param epsilon=0.0104 --param sigma=3.4");
+    run(&folder, "argon", "a", &lj);
+    folder
+        .alone("export a.h5 -o a.extxyz --energy-key REF_energy")
+        .expect(0);
+    let text = fs::read_to_string(folder.path("a.extxyz")).unwrap();
+    let without = text.replacen("REF_energy=", "old_energies=", 1);
+    assert_ne!(text, without);
+    fs::write(folder.path("b.extxyz"), without).unwrap();
+    for names in ["", "--labels-b energy=REF_energy"] {
+        let said = folder.alone(&format!("compare a.h5 b.extxyz --json {names}"));
+        let found: Value = serde_json::from_str(&said.expect(0).stdout).unwrap();
+        assert_eq!(
+            (&found["frames"], &found["b"]["undefined"]),
+            (&19.into(), &1.into())
+        );
+    }
+}
+
+#[test]
 fn mixed_sizes_and_elements_determine_constants() {
     let folder = Folder::new();
     folder.bring("ragged.xyz");

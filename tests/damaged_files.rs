@@ -7,6 +7,8 @@
 //! that fails and a loop of ours fail the test. The damages are the same in every run; `FRAMEWISE_TORTURE=N` looks at
 //! N times 500 of each file instead of the usual number, and the line that it prints counts for `scripts/torture`.
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -17,10 +19,6 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use libtest_mimic::{Arguments, Failed, Trial};
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::strategy::ValueTree as _;
-use proptest::test_runner::TestRunner;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use framewise::adapters::hdf5::input::Input;
@@ -28,6 +26,7 @@ use framewise::commands::{compare, export, link, ls, status, verify};
 use framewise::domain::frame::FrameBlock;
 use framewise::engine::ports::Source as _;
 use framewise::planning::frame_set::FrameSet;
+use support::damage::damages;
 
 /// Damages per file, in the ordinary suite and for each N of `FRAMEWISE_TORTURE=N`.
 const DAMAGES: (usize, usize) = (120, 500);
@@ -41,65 +40,6 @@ const FREE: &str = "free";
 const DAMAGED: &str = "damaged.h5";
 /// Tells a child its file, what it holds, and where to begin.
 const CHILD: &str = "FRAMEWISE_DAMAGED_FILE";
-
-/// Bytes of a block; times and names change from one result to the next, which blocks are empty does not.
-const BLOCK: usize = 512;
-
-#[derive(Clone, Debug)]
-enum Damage {
-    /// So much of the file is left, in parts of 2^16.
-    Cut(u16),
-    /// Bits that are flipped: where, and which. Half of the places count only blocks with something in them, since
-    /// zeros are mostly room for data.
-    Flips(Vec<(bool, u32, u8)>),
-}
-
-impl Damage {
-    fn strategy() -> impl Strategy<Value = Self> {
-        prop_oneof![
-            1 => any::<u16>().prop_map(Self::Cut),
-            5 => vec((any::<bool>(), any::<u32>(), 0..8u8), 1..6).prop_map(Self::Flips),
-        ]
-    }
-
-    fn apply(&self, whole: &[u8]) -> Vec<u8> {
-        let mut bytes = whole.to_vec();
-        match self {
-            Self::Cut(part) => bytes.truncate(whole.len() * usize::from(*part) / (1 << 16)),
-            Self::Flips(flips) => {
-                let blocks = whole.chunks(BLOCK).enumerate();
-                let filled: Vec<_> = blocks
-                    .filter(|(_, block)| block.iter().any(|byte| *byte != 0))
-                    .flat_map(|(i, block)| i * BLOCK..i * BLOCK + block.len())
-                    .collect();
-                for (in_filled, place, bit) in flips {
-                    let place = *place as usize;
-                    let at = if *in_filled {
-                        filled[place % filled.len()]
-                    } else {
-                        place % whole.len()
-                    };
-                    bytes[at] ^= 1 << bit;
-                }
-            }
-        }
-        bytes
-    }
-}
-
-fn damages() -> Vec<Damage> {
-    let factor = std::env::var("FRAMEWISE_TORTURE");
-    let factor = factor.map_or(0, |n| n.parse::<usize>().expect("FRAMEWISE_TORTURE: N"));
-    let number = match factor {
-        0 => DAMAGES.0,
-        n => DAMAGES.1 * n,
-    };
-    let mut runner = TestRunner::deterministic();
-    let strategy = Damage::strategy();
-    (0..number)
-        .map(|_| strategy.new_tree(&mut runner).unwrap().current())
-        .collect()
-}
 
 fn main() {
     if let Ok(task) = std::env::var(CHILD) {
@@ -161,7 +101,7 @@ fn make_result(input: &Path, result: &Path) -> Result<(), Failed> {
 
 /// Starts children until every damage has been looked at.
 fn survive(path: &Path, kind: &str) -> Result<(), Failed> {
-    let damages = damages();
+    let damages = damages(DAMAGES);
     let folder = tempfile::tempdir()?;
     let (mut next, mut faults) = (0, 0);
     while next < damages.len() {
@@ -294,7 +234,7 @@ fn child(task: &str) {
     let whole = fs::read(path).expect("the whole file");
     let folder = Path::new(folder);
     let damaged = folder.join(DAMAGED);
-    for (number, damage) in damages().iter().enumerate().skip(first) {
+    for (number, damage) in damages(DAMAGES).iter().enumerate().skip(first) {
         println!("damage {number}");
         std::io::stdout().flush().expect("the parent listens");
         fs::write(&damaged, damage.apply(&whole)).expect("room");

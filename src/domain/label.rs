@@ -22,3 +22,12 @@ impl Label<'_> {
             && all_finite(stress.as_flattened())
     }
 }
+
+/// Nine numbers, row by row, or six in the order of Voigt: xx, yy, zz, yz, xz, xy. Other numbers are none.
+pub fn tensor_from(numbers: &[f64]) -> Option<[[f64; 3]; 3]> {
+    match (numbers.as_chunks::<3>(), numbers) {
+        ((&[a, b, c], []), _) => Some([a, b, c]),
+        (_, &[xx, yy, zz, yz, xz, xy]) => Some([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]),
+        _ => None,
+    }
+}

@@ -36,3 +36,75 @@ pub fn length_in_angstrom(unit: &str) -> Option<f64> {
         _ => None,
     }
 }
+
+/// A unit as H5MD spells it, factors and their exponents between blanks: `eV/Å^3` is `eV Angstrom-3`. What is no
+/// product of powers of names stays as it is.
+///
+/// H5MD 1.1, module `units` (<https://www.nongnu.org/h5md/modules/units.html>).
+pub fn h5md_unit(unit: &str) -> String {
+    factors(unit).unwrap_or_else(|| unit.to_owned())
+}
+
+fn factors(unit: &str) -> Option<String> {
+    let mut spelled: Vec<String> = Vec::new();
+    for (place, part) in unit.split(['/', '\u{2215}']).enumerate() {
+        // Behind a slash only the next factor is meant, and nobody agrees on what `a/b c` is.
+        let words: Vec<_> = part
+            .split(['*', ' ', '·'])
+            .filter(|w| !w.is_empty())
+            .collect();
+        if words.is_empty() || (place > 0 && words.len() > 1) {
+            return None;
+        }
+        for word in words {
+            let end = word.find(|c: char| c.is_ascii_digit() || "^-+²³⁻".contains(c));
+            let (name, exponent) = word.split_at(end.unwrap_or(word.len()));
+            let exponent: i32 = match exponent.trim_start_matches('^') {
+                "" if exponent.is_empty() => 1,
+                "²" => 2,
+                "³" => 3,
+                digits => digits.parse().ok()?,
+            };
+            let name = match name {
+                "Å" | "\u{212b}" | "Ang" | "angstrom" => "Angstrom",
+                other => other,
+            };
+            if name.is_empty() || exponent == 0 {
+                return None;
+            }
+            spelled.push(match if place > 0 { -exponent } else { exponent } {
+                1 => name.to_owned(),
+                power => format!("{name}{power}"),
+            });
+        }
+    }
+    Some(spelled.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::h5md_unit;
+
+    #[test]
+    fn units_are_spelled_as_h5md_does() {
+        for (said, spelled) in [
+            ("eV", "eV"),
+            ("eV/Angstrom", "eV Angstrom-1"),
+            ("eV Angstrom-1", "eV Angstrom-1"),
+            ("eV*Å^-1", "eV Angstrom-1"),
+            ("eV/Angstrom^3", "eV Angstrom-3"),
+            ("eV/Å³", "eV Angstrom-3"),
+            ("eV/Å**3", "eV/Å**3"),
+            ("Angstrom/fs", "Angstrom fs-1"),
+            ("Å\u{2215}fs", "Angstrom fs-1"),
+            ("nm ps-1", "nm ps-1"),
+            ("kJ/mol/nm", "kJ mol-1 nm-1"),
+            ("eV/Angstrom fs", "eV/Angstrom fs"),
+            ("1/eV", "1/eV"),
+            ("", ""),
+            ("/", "/"),
+        ] {
+            assert_eq!(h5md_unit(said), spelled);
+        }
+    }
+}

@@ -11,7 +11,7 @@ use crate::domain::kernel::Layout;
 use crate::planning::cost::{Experience, SizeLaw, Sizes};
 use crate::planning::deal::Account;
 use crate::planning::frame_set::FrameSet;
-use crate::planning::pace::{self, Rate};
+use crate::planning::pace::Rate;
 use crate::planning::plan::Plan;
 use crate::planning::queue::Queue;
 use crate::planning::status::Status;

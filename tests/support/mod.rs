@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod containers;
+pub mod damage;
 pub mod derivatives;
 pub mod evaluated;
 pub mod folder;

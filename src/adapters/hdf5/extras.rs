@@ -29,6 +29,8 @@ struct Extra {
     name: String,
     kind: Kind,
     found: Found,
+    /// Those of one frame, where all frames share them; read once.
+    shared: Option<Values>,
 }
 
 impl Extras {
@@ -52,6 +54,7 @@ impl Extras {
                     kind: kind(&found.dataset)?,
                     name: source_name(&found).unwrap_or_else(|| name.replace(SLASH, "/")),
                     found,
+                    shared: None,
                 };
                 (!is_ours(&extra.found)).then_some(extra)
             });
@@ -110,7 +113,7 @@ impl Extras {
     /// Reads those of `frames`, whose geometry is in `block`, replacing what was in `properties`,
     /// which [`begin`](Self::begin) made.
     pub fn read(
-        &self,
+        &mut self,
         frames: &FrameSet,
         block: &FrameBlock,
         properties: &mut Properties,
@@ -129,18 +132,21 @@ impl Extras {
         } else {
             frames.clone()
         };
-        for (extra, property) in self.of_atoms.iter().zip(&mut properties.of_atoms) {
-            let found = &extra.found;
-            if found.rows == Rows::FixedAtoms {
-                let rows = 0..found.dataset.shape()[0] as u64;
-                read(
-                    &found.dataset,
-                    std::slice::from_ref(&rows),
-                    &mut property.values,
-                )?;
-                property.values.repeat(block.len());
+        for (extra, property) in self.of_atoms.iter_mut().zip(&mut properties.of_atoms) {
+            let dataset = &extra.found.dataset;
+            if extra.found.rows == Rows::FixedAtoms {
+                let shared = match &mut extra.shared {
+                    Some(shared) => shared,
+                    none => {
+                        let rows = 0..dataset.shape()[0] as u64;
+                        let mut values = Values::new(extra.kind);
+                        read(dataset, std::slice::from_ref(&rows), &mut values)?;
+                        none.insert(values)
+                    }
+                };
+                property.values.set_repeated(shared, block.len());
             } else {
-                read(&found.dataset, atoms.runs(), &mut property.values)?;
+                read(dataset, atoms.runs(), &mut property.values)?;
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ use crate::adapters::trajectory_files::Hints;
 use crate::adapters::trajectory_files::ahead::Ahead;
 use crate::domain::error::{Error, Result};
 use crate::domain::frame::Frame;
+use crate::domain::label::tensor_from;
 
 /// The key in which `framewise export` says which frame it was.
 const INDEX: &str = "frame";
@@ -32,26 +33,25 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Opens a file; its first frame tells what labels are called.
+    /// Opens a file; the first frame that has an energy tells what labels are called.
     pub fn open(path: &Path, which: &Which) -> Result<Self> {
         let wrong = named(path);
-        let mut first = SourceFrame::default();
-        if !ExtxyzReader::open(path)?.read(&mut first, Detail::Full)? {
-            return Err(wrong("holds no frame, expected at least one".into()));
-        }
-        let choose = |what| choose(&which.names, what, &first).map_err(&wrong);
-        let energy = choose(What::Energy)?.ok_or_else(|| {
-            let keys: Vec<_> = first.keys.iter().map(|k| format!("{:?}", k.name)).collect();
-            let keys = if keys.is_empty() {
-                "none".into()
-            } else {
-                keys.join(", ")
-            };
-            wrong(format!(
-                "its first frame has no energy; name its key with --labels-a or --labels-b energy=NAME (keys: {keys})"
-            ))
-        })?;
-        let forces = choose(What::Forces)?;
+        let mut reader = ExtxyzReader::open(path)?;
+        let mut frame = SourceFrame::default();
+        // Of the first frame, which is what people look at.
+        let mut refused = None;
+        let (energy, forces) = loop {
+            if !reader.read(&mut frame, Detail::Full)? {
+                let nothing = || "holds no frame, expected at least one".into();
+                return Err(wrong(refused.unwrap_or_else(nothing)));
+            }
+            match energy_and_forces(&which.names, &frame) {
+                Ok(found) => break found,
+                Err(why) => {
+                    refused.get_or_insert(why);
+                }
+            }
+        };
         let threads = Given::find().count().min(READERS);
         Ok(Self {
             stream: Ahead::open(path, &Hints::default(), Detail::Full, threads)?,
@@ -59,7 +59,7 @@ impl Listed {
             energy,
             forces,
             stress: which.names.given(What::Stress).map(str::to_owned),
-            has_index: !which.by_position && index(&first.keys).is_some(),
+            has_index: !which.by_position && index(&frame.keys).is_some(),
             tally: Tally::default(),
             ended: false,
         })
@@ -146,6 +146,25 @@ impl Listed {
     }
 }
 
+/// What energies and forces are called in a frame, or why that is not known.
+fn energy_and_forces(
+    names: &Names,
+    frame: &SourceFrame,
+) -> std::result::Result<(String, Option<String>), String> {
+    let energy = choose(names, What::Energy, frame)?.ok_or_else(|| {
+        let keys: Vec<_> = frame.keys.iter().map(|k| format!("{:?}", k.name)).collect();
+        let keys = if keys.is_empty() {
+            "none".into()
+        } else {
+            keys.join(", ")
+        };
+        format!(
+            "its first frame has no energy, nor has another; name its key with --labels-a or --labels-b energy=NAME (keys: {keys})"
+        )
+    })?;
+    Ok((energy, choose(names, What::Forces, frame)?))
+}
+
 /// Which of the names of a frame is meant.
 fn choose(
     names: &Names,
@@ -206,16 +225,11 @@ fn tensor(keys: &[Key], name: &str) -> Option<[[f64; 3]; 3]> {
     keys.iter().find(|k| k.name == name).and_then(tensor_of)
 }
 
-/// Nine numbers, or six in the order of Voigt: xx, yy, zz, yz, xz, xy.
 fn tensor_of(key: &Key) -> Option<[[f64; 3]; 3]> {
     let numbers: Vec<f64> = match &key.values {
         Values::Real(v) => v.clone(),
         Values::Integer(v) => v.iter().map(|x| *x as f64).collect(),
         _ => return None,
     };
-    match (numbers[..].as_chunks::<3>(), &numbers[..]) {
-        ((&[a, b, c], []), _) => Some([a, b, c]),
-        (_, &[xx, yy, zz, yz, xz, xy]) => Some([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]),
-        _ => None,
-    }
+    tensor_from(&numbers)
 }

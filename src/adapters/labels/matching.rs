@@ -20,12 +20,14 @@ pub struct Pair<'a> {
 }
 
 /// Calls `each` with the frames that are completed on both sides; returns how many there are. Frames come in ascending
-/// order, or in that of the text where one side is text.
+/// order, or in that of the text where one side is text. `only` names the frames that are looked at; two texts are
+/// always walked through whole.
 ///
 /// # Errors
 /// Frames of the same index whose positions differ by more than `tolerance` (Å), or that are other frames altogether.
 pub fn for_each_pair(
     sides: &mut [Side; 2],
+    only: Option<&FrameSet>,
     tolerance: f64,
     each: &mut dyn FnMut(&Pair<'_>) -> Result<()>,
 ) -> Result<u64> {
@@ -36,10 +38,17 @@ pub fn for_each_pair(
         each,
     };
     let [a, b] = sides;
+    let asked = |stored: &Stored| match only {
+        Some(only) => stored.completed().intersection(only),
+        None => stored.completed().clone(),
+    };
     match (a, b) {
-        (Side::Stored(a), Side::Stored(b)) => stored(a, b, &mut meet)?,
-        (Side::Stored(a), Side::Listed(b)) => mixed(a, b, false, &mut meet)?,
-        (Side::Listed(a), Side::Stored(b)) => mixed(b, a, true, &mut meet)?,
+        (Side::Stored(a), Side::Stored(b)) => {
+            let frames = asked(a).intersection(b.completed());
+            stored(a, b, frames, &mut meet)?;
+        }
+        (Side::Stored(a), Side::Listed(b)) => mixed((&asked(a), a), b, false, &mut meet)?,
+        (Side::Listed(a), Side::Stored(b)) => mixed((&asked(b), b), a, true, &mut meet)?,
         (Side::Listed(a), Side::Listed(b)) => listed(a, b, &mut meet)?,
     }
     Ok(meet.common)
@@ -75,8 +84,12 @@ impl Meeting<'_> {
     }
 }
 
-fn stored(a: &mut Stored, b: &mut Stored, meet: &mut Meeting<'_>) -> Result<()> {
-    let mut rest = a.completed().intersection(b.completed());
+fn stored(
+    a: &mut Stored,
+    b: &mut Stored,
+    mut rest: FrameSet,
+    meet: &mut Meeting<'_>,
+) -> Result<()> {
     let at_once = a.block_frames().min(b.block_frames());
     let mut blocks = [Labels::default(), Labels::default()];
     while !rest.is_empty() {
@@ -92,7 +105,7 @@ fn stored(a: &mut Stored, b: &mut Stored, meet: &mut Meeting<'_>) -> Result<()> 
 
 /// The text says which frames are looked up.
 fn mixed(
-    stored: &mut Stored,
+    (wanted, stored): (&FrameSet, &mut Stored),
     listed: &mut Listed,
     listed_is_a: bool,
     meet: &mut Meeting<'_>,
@@ -117,7 +130,7 @@ fn mixed(
             )));
         }
         seen = FrameSet::union([&seen, &asked]);
-        let frames = asked.intersection(stored.completed());
+        let frames = asked.intersection(wanted);
         stored.read(&frames, &mut there)?;
         for (i, index) in text.geometry.indices.iter().enumerate() {
             let Ok(j) = there.geometry.indices.binary_search(index) else {

@@ -10,8 +10,10 @@ use crate::adapters::hdf5::input::Input;
 use crate::adapters::hdf5::layout::{attribute, unit};
 use crate::adapters::hdf5::result_block::{ResultBlock, force_rows};
 use crate::adapters::hdf5::result_reader::ResultReader;
-use crate::adapters::hdf5::{ffi, open_read_only, require_room, text_attribute, texts_attribute};
+use crate::adapters::hdf5::{ffi, ground_truth, open_read_only, require_room, text_attribute};
 use crate::domain::error::{Error, Result};
+use crate::domain::label::tensor_from;
+use crate::domain::units::h5md_unit;
 use crate::engine::ports::Source as _;
 use crate::planning::frame_set::FrameSet;
 use crate::planning::status::Status;
@@ -46,7 +48,7 @@ struct InGroup {
     offsets: Option<Dataset>,
     stress: Option<Dataset>,
     scratch: Vec<usize>,
-    stresses: Vec<[[f64; 3]; 3]>,
+    stresses: Vec<f64>,
 }
 
 /// Where the labels of a group are.
@@ -101,7 +103,7 @@ impl Stored {
             .find_map(|k| group(&format!("{k}/ground_truth")));
         let set = key.rsplit('/').next().unwrap_or_default();
         let found = if let Some(truth) = truth {
-            ground_truth(path, &truth, which)?
+            levels(path, &truth, which)?
         } else {
             let observables = [format!("/observables/{set}"), "/observables".into()];
             let observables = observables.iter().find_map(|name| group(name));
@@ -220,10 +222,13 @@ impl InGroup {
             ffi::read_rows(forces, rows.runs(), labels.forces.as_flattened_mut())?;
         }
         if let Some(stress) = &self.stress {
-            self.stresses.resize(n, [[0.0; 3]; 3]);
-            let numbers = self.stresses.as_flattened_mut().as_flattened_mut();
-            ffi::read_rows(stress, frames.runs(), numbers)?;
-            labels.stress.extend(self.stresses.iter().map(defined));
+            let components = ffi::row_elements(stress);
+            self.stresses.resize(n * components, 0.0);
+            ffi::read_rows(stress, frames.runs(), &mut self.stresses)?;
+            let each = self.stresses.chunks(components.max(1)).map(tensor_from);
+            labels
+                .stress
+                .extend(each.map(|stress| stress.as_ref().and_then(defined)));
         } else {
             labels.stress.resize(n, None);
         }
@@ -238,21 +243,10 @@ fn defined(stress: &[[f64; 3]; 3]) -> Option<[[f64; 3]; 3]> {
 }
 
 /// Levels of theory of an mbe-automation group.
-fn ground_truth(path: &Path, truth: &Group, which: &Which) -> Result<Found> {
+fn levels(path: &Path, truth: &Group, which: &Which) -> Result<Found> {
     let wrong = named(path);
     let stored = |level: &str| level.replace('/', SLASH);
-    let levels: Vec<String> = match texts_attribute(truth, "levels_of_theory") {
-        Some(levels) => levels,
-        None => truth
-            .member_names()
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|name| {
-                let level = name.strip_prefix("E_")?.split(" (eV").next()?;
-                Some(level.replace(SLASH, "/"))
-            })
-            .collect(),
-    };
+    let levels = ground_truth::names(truth);
     let known = || {
         let quoted: Vec<_> = levels.iter().map(|l| format!("{l:?}")).collect();
         quoted.join(", ")
@@ -317,7 +311,7 @@ fn h5md(
         let Some(name) = chosen else { return Ok(None) };
         let dataset = group.dataset(&format!("{name}/value")).ok();
         let unit = dataset.as_ref().and_then(|d| text_attribute(d, "unit"));
-        match unit.filter(|unit| !unit.is_empty() && unit != expected) {
+        match unit.filter(|unit| !unit.is_empty() && h5md_unit(unit) != expected) {
             Some(unit) => Err(wrong(format!(
                 "{name} is in {unit:?}, expected {expected:?}; convert it first"
             ))),
@@ -339,13 +333,21 @@ fn h5md(
     })
 }
 
+/// Six or nine.
+fn stress_components(found: &Found) -> usize {
+    match found.stress.as_ref().map(|s| s.shape()).as_deref() {
+        Some([_, 6]) => 6,
+        _ => 9,
+    }
+}
+
 /// Refuses labels that do not fit the frames.
 fn check(path: &Path, input: &Input, found: &Found) -> Result<()> {
     let (frames, atoms) = (input.frames() as usize, input.total_atoms() as usize);
     let expected = [
         (Some(&found.energy), frames),
         (found.forces.as_ref(), 3 * atoms),
-        (found.stress.as_ref(), 9 * frames),
+        (found.stress.as_ref(), stress_components(found) * frames),
         (found.status.as_ref(), frames),
     ];
     for (dataset, size) in expected {

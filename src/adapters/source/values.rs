@@ -124,18 +124,23 @@ impl Values {
         }
     }
 
-    /// All of them `times` times, one after the other.
-    pub fn repeat(&mut self, times: usize) {
-        match self {
-            Self::Real(v) => *v = v.repeat(times),
-            Self::Integer(v) => *v = v.repeat(times),
-            Self::Logical(v) => *v = v.repeat(times),
-            Self::Text(v) => {
-                let once = std::mem::take(v);
+    /// Becomes `once`, which is of the same kind, `times` times, one after the other.
+    pub fn set_repeated(&mut self, once: &Self, times: usize) {
+        fn fill<T: Copy>(v: &mut Vec<T>, once: &[T], times: usize) {
+            v.clear();
+            (0..times).for_each(|_| v.extend_from_slice(once));
+        }
+        match (self, once) {
+            (Self::Real(v), Self::Real(once)) => fill(v, once, times),
+            (Self::Integer(v), Self::Integer(once)) => fill(v, once, times),
+            (Self::Logical(v), Self::Logical(once)) => fill(v, once, times),
+            (Self::Text(v), Self::Text(once)) => {
+                v.clear();
                 for _ in 0..times {
                     once.iter().for_each(|text| v.push(text));
                 }
             }
+            (to, from) => unreachable!("{:?} of {:?}", to.kind(), from.kind()),
         }
     }
 
@@ -179,14 +184,19 @@ pub fn parse_logical(word: &str) -> Option<bool> {
     }
 }
 
-/// Words as values of the first kind that fits all of them: integer, real, logical, text.
+/// Words as values of the first kind that fits all of them: integer, real, logical, text. Integers too long for 64 bits are
+/// text, which keeps their digits.
 pub fn parse_words(words: &[&str]) -> Values {
     fn all<T>(words: &[&str], parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
         words.iter().map(|w| parse(w)).collect()
     }
+    let is_whole = |word: &&str| {
+        let digits = word.trim_start_matches(['+', '-']);
+        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+    };
     if let Some(v) = all(words, |w| w.parse().ok()) {
         Values::Integer(v)
-    } else if let Some(v) = all(words, parse_real) {
+    } else if let Some(v) = all(words, parse_real).filter(|_| !words.iter().all(is_whole)) {
         Values::Real(v)
     } else if let Some(v) = all(words, parse_logical) {
         Values::Logical(v)

@@ -15,6 +15,8 @@ use crate::adapters::labels::{Side, Tally, Which};
 use crate::domain::compare::Comparison;
 use crate::domain::compare::energies::Shifted;
 use crate::domain::error::{Error, Result};
+use crate::planning::frame_set::FrameSet;
+use crate::planning::selection::Selection;
 
 use super::output::{print, print_json};
 use limits::Limit;
@@ -27,6 +29,7 @@ Examples:
   framewise compare gfn1.h5 gfn2.h5
   framewise compare result.h5 reference.extxyz --labels-b energy=REF_energy,forces=REF_forces
   framewise compare data.h5 data.h5 --key training/water --level-a hf --level-b 'pbe/def2-svp'
+  framewise compare result.h5 reference.h5 --frames -1000: --fail-above force_max=0.1
   framewise compare result.h5 reference.extxyz -o comparison --outliers 20
   framewise compare new.h5 old.h5 --fail-above force_rmse=0.05,energy_shifted_mae=0.002
 
@@ -80,6 +83,10 @@ pub struct CompareArgs {
     #[arg(long, value_name = "energy=REF_energy,forces=...")]
     pub labels_b: Option<Names>,
 
+    /// Frames, as indices and Python slices; counted in A, or in B where A is text
+    #[arg(long, value_name = "0:1000:2,5,7", allow_hyphen_values = true)]
+    pub frames: Option<Selection>,
+
     /// Number frames of extended XYZ as they come, whatever frame= says
     #[arg(long)]
     pub by_position: bool,
@@ -114,7 +121,9 @@ pub struct Compared {
     /// A and B, for people.
     names: [String; 2],
     tallies: [Tally; 2],
-    /// Frames that are completed in both.
+    /// Frames that `--frames` names.
+    selected: Option<u64>,
+    /// Frames that are completed in both, of those that are selected.
     common: u64,
     found: Comparison,
     shifted: Shifted,
@@ -160,9 +169,11 @@ fn compare(args: &CompareArgs) -> Result<Compared> {
         Side::open(&args.a, &which(&args.key_a, &args.level_a, &args.labels_a))?,
         Side::open(&args.b, &which(&args.key_b, &args.level_b, &args.labels_b))?,
     ];
+    let only = args.frames.as_ref().map(|s| selected(s, &sides));
+    let only = only.transpose()?;
     let outliers = usize::from(args.outliers);
     let (mut found, mut spool) = (Comparison::new(outliers), Spool::default());
-    let common = for_each_pair(&mut sides, args.tolerance, &mut |pair| {
+    let common = for_each_pair(&mut sides, only.as_ref(), args.tolerance, &mut |pair| {
         let [a, b] = &pair.labels;
         match found.add(pair.index, &pair.frame, [a, b]) {
             Some(record) => spool.push(record),
@@ -171,8 +182,9 @@ fn compare(args: &CompareArgs) -> Result<Compared> {
     })?;
     let names = sides.each_ref().map(Side::description);
     let tallies = sides.each_ref().map(Side::tally);
+    let selected = only.map(|frames| frames.len());
     if found.frames == 0 {
-        return Err(nothing(&names, &tallies, common, &found));
+        return Err(nothing(&names, &tallies, (selected, common), &found));
     }
     let offsets = found.energies.offsets(|each| spool.each(each))?;
     let mut shifted = Shifted::new(&found.energies, offsets, outliers);
@@ -180,14 +192,30 @@ fn compare(args: &CompareArgs) -> Result<Compared> {
     Ok(Compared {
         names,
         tallies,
+        selected,
         common,
         found,
         shifted,
     })
 }
 
+/// The frames that `--frames` names. How many a text has is known at its end only.
+fn selected(selection: &Selection, sides: &[Side; 2]) -> Result<FrameSet> {
+    let stored = sides.iter().find(|side| matches!(side, Side::Stored(_)));
+    let stored = stored.ok_or_else(|| {
+        Error::usage("--frames: counts the frames of an HDF5 file, and both A and B are text; `framewise import` makes HDF5 of text")
+    })?;
+    let frames = selection.resolve(stored.tally().frames);
+    frames.map_err(|why| Error::usage(format!("--frames: {why} ({})", stored.path().display())))
+}
+
 /// Why there is nothing to compare.
-fn nothing(names: &[String; 2], tallies: &[Tally; 2], common: u64, found: &Comparison) -> Error {
+fn nothing(
+    names: &[String; 2],
+    tallies: &[Tally; 2],
+    (selected, common): (Option<u64>, u64),
+    found: &Comparison,
+) -> Error {
     let has = |k: usize| {
         format!(
             "{} has {} of {} frames completed",
@@ -196,7 +224,10 @@ fn nothing(names: &[String; 2], tallies: &[Tally; 2], common: u64, found: &Compa
     };
     if common == 0 {
         return Error::failure(format!(
-            "no frame is completed in both: {}, {}",
+            "no frame {}is completed in both: {}, {}",
+            selected.map_or_else(String::new, |n| format!(
+                "of the {n} that --frames selects "
+            )),
             has(0),
             has(1)
         ));

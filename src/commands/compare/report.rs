@@ -100,7 +100,14 @@ impl<'a> Report<'a> {
             plural(c.found.frames, "frame"),
             thousands(c.found.atoms)
         );
-        let only = |k: usize| c.tallies[k].completed.saturating_sub(c.common);
+        if let Some(n) = c.selected {
+            text += &format!("\n{} selected by --frames", plural(n, "frame"));
+        }
+        let only = |k: usize| match c.selected {
+            None => c.tallies[k].completed.saturating_sub(c.common),
+            // Of the others nobody has asked.
+            Some(_) => 0,
+        };
         for (letter, k, other) in [("A", 0, "B"), ("B", 1, "A")] {
             if only(k) > 0 {
                 text += &format!(
@@ -283,6 +290,7 @@ impl<'a> Report<'a> {
             "b": side(1),
             "frames": found.frames,
             "atoms": found.atoms,
+            "selected": c.selected,
             "common": c.common,
             "not_finite": {"frames": found.not_finite.0, "first": found.not_finite.1},
             "without_atoms": found.empty,

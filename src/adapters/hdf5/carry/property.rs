@@ -13,7 +13,21 @@ use super::super::{failed, ffi, join, layout, reason, write_text};
 use super::{ALL, Carried, PREFIX, is_free};
 use crate::domain::error::{Error, Result};
 use crate::domain::parameters::did_you_mean;
+use crate::domain::units::h5md_unit;
 
+/// Units of velocities that MDAnalysis knows (2.11, `coordinates/H5MD.py`).
+const VELOCITIES: [&str; 10] = [
+    "Angstrom ps-1",
+    "A ps-1",
+    "Angstrom fs-1",
+    "A fs-1",
+    "Angstrom AKMA-1",
+    "A AKMA-1",
+    "nm ps-1",
+    "nm ns-1",
+    "pm ps-1",
+    "m s-1",
+];
 /// Bytes that are read and written at a time.
 const BLOCK: usize = 8 << 20;
 
@@ -59,6 +73,13 @@ fn everything(input: &Input) -> Vec<Property> {
         (of_frames, &|segment, name| segment.of_frames(name)),
     ];
     let mut all = Vec::new();
+    let left_out = |name: &str, why: &str| {
+        let path = input.path().display();
+        tracing::warn!("{path}: --carry all: {name} is left out: {why}");
+    };
+    for (name, why) in first.without_place() {
+        left_out(&name, &why);
+    }
     for (names, find) in kinds {
         for source in names {
             let name = if is_free(&source) {
@@ -74,10 +95,7 @@ fn everything(input: &Input) -> Vec<Property> {
             };
             match made {
                 Ok(property) => all.push(property),
-                Err(why) => tracing::warn!(
-                    "{}: --carry all: {source} is left out: {why}",
-                    input.path().display()
-                ),
+                Err(why) => left_out(&source, &why),
             }
         }
     }
@@ -136,9 +154,11 @@ impl Property {
     ) -> std::result::Result<Self, String> {
         let mut element = TypeDescriptor::Integer(IntSize::U8);
         let recorded = parts.first().and_then(|part| part.unit.clone());
+        let recorded = recorded.map(|unit| h5md_unit(&unit));
         let same = |part: &Found| {
             let one = &parts[0];
-            (&part.unit, &part.of_one) == (&one.unit, &one.of_one)
+            let spelled = |found: &Found| found.unit.as_deref().map(h5md_unit);
+            (spelled(part), &part.of_one) == (spelled(one), &one.of_one)
                 && (part.rows == Rows::Frames) == (one.rows == Rows::Frames)
         };
         for (k, part) in parts.iter().enumerate() {
@@ -184,19 +204,26 @@ impl Property {
             }
         }
         if let (Some(given), Some(recorded)) = (unit, &recorded)
-            && given != recorded
+            && h5md_unit(given) != *recorded
         {
             return Err(format!(
                 "its unit is {recorded:?} in the input; leave {given:?} out, numbers are not converted"
             ));
         }
-        let unit = recorded.or_else(|| unit.cloned());
-        // MDAnalysis opens no file that has velocities without a unit.
-        if name == "velocity" && unit.is_none() {
-            return Err(
-                "the input says no unit of it; say which one it is, as in velocity:'Angstrom ps-1'"
-                    .into(),
-            );
+        let unit = recorded.or_else(|| unit.map(|unit| h5md_unit(unit)));
+        // MDAnalysis opens no file that has velocities without a unit, or in another one than these.
+        if name == "velocity" {
+            match unit.as_deref() {
+                None => {
+                    return Err("the input says no unit of it; say which one it is, as in velocity:'Angstrom ps-1'".into());
+                }
+                Some(unit) if !VELOCITIES.contains(&unit) => {
+                    return Err(format!(
+                        "its unit is {unit:?}, and MDAnalysis opens no file with velocities in it; another name keeps them: input_velocity=velocity"
+                    ));
+                }
+                Some(_) => {}
+            }
         }
         let of_frames = parts.first().is_some_and(|p| p.rows == Rows::Frames);
         let mut shape = if of_frames {

@@ -63,7 +63,6 @@ pub fn levels(structure: &Group, frames: u64) -> Vec<Level> {
     let Ok(truth) = structure.group(GROUP) else {
         return Vec::new();
     };
-    let names = texts_attribute(&truth, LEVELS).unwrap_or_default();
     let level = |name: String| {
         let counted = counts(&truth, &name, frames);
         Level {
@@ -74,7 +73,23 @@ pub fn levels(structure: &Group, frames: u64) -> Vec<Level> {
             name,
         }
     };
-    names.into_iter().map(level).collect()
+    names(&truth).into_iter().map(level).collect()
+}
+
+/// Names of the levels: those that the attribute lists, then those that older versions wrote without it.
+pub fn names(truth: &Group) -> Vec<String> {
+    let mut names = texts_attribute(truth, LEVELS).unwrap_or_default();
+    let stored = truth.member_names().unwrap_or_default();
+    let of_energies = stored.iter().filter_map(|dataset| {
+        let level = dataset.strip_prefix("E_")?.split(" (eV").next()?;
+        Some(level.replace('\u{2215}', "/"))
+    });
+    for name in of_energies {
+        if !names.iter().any(|known| safe(known) == safe(&name)) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// Frames by the codes of their status, or why they cannot be counted: every dataset of a level has a row for each.
@@ -86,6 +101,9 @@ fn counts(truth: &Group, level: &str, frames: u64) -> std::result::Result<[u64; 
         {
             return Err(format!("{name} has shape {shape:?}, for {frames} frames"));
         }
+    }
+    if !truth.link_exists(&energy(level)) {
+        return Err(format!("{LEVELS} names it, and it has no energies"));
     }
     let mut counts = [0; 4];
     match truth.dataset(&status(level)) {

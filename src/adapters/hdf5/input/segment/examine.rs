@@ -269,7 +269,11 @@ impl At<'_> {
             }
             return Ok(Periodic::Constant([periodic; 3]));
         }
-        if let Ok(dataset) = self.group.dataset("box/periodic") {
+        // Ours, and ZnH5MD's, whose attribute speaks of the first frame alone.
+        let per_frame = ["box/periodic", "box/pbc/value"]
+            .iter()
+            .find_map(|name| self.group.dataset(name).ok());
+        if let Some(dataset) = per_frame {
             if dataset.shape() != [counts.frames as usize, 3] {
                 return Err(self.wrong_shape(&dataset, &format!("({}, 3)", counts.frames)));
             }

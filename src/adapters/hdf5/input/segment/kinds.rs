@@ -22,6 +22,8 @@ pub(super) enum Kinds {
     Numbers,
     /// Each one for this element.
     Named(BTreeMap<i64, u8>),
+    /// Whole numbers that are stored as reals, as ZnH5MD does, and what they stand for if not for atomic numbers.
+    Whole(Option<BTreeMap<i64, u8>>),
     /// There are names in their place, which mean this, too.
     Words(Option<Said>),
 }
@@ -30,18 +32,18 @@ impl Kinds {
     /// The element.
     pub(super) fn of(&self, number: i64) -> Option<u8> {
         match self {
-            Self::Numbers | Self::Words(_) => atomic_number(number),
-            Self::Named(table) => table.get(&number).copied(),
+            Self::Numbers | Self::Words(_) | Self::Whole(None) => atomic_number(number),
+            Self::Named(table) | Self::Whole(Some(table)) => table.get(&number).copied(),
         }
     }
 
     /// Why the number is none.
     pub(super) fn why_not(&self, number: i64) -> String {
         match self {
-            Self::Numbers | Self::Words(_) => {
+            Self::Numbers | Self::Words(_) | Self::Whole(None) => {
                 format!("{number} is not an atomic number (0 to 118)")
             }
-            Self::Named(table) => {
+            Self::Named(table) | Self::Whole(Some(table)) => {
                 let known: Vec<_> = table
                     .iter()
                     .map(|(number, z)| format!("{number}={}", elements::symbol(*z)))
@@ -66,8 +68,10 @@ impl Kinds {
         rows: &[Range<u64>],
         numbers: &mut [i64],
     ) -> Result<()> {
-        let Self::Words(said) = self else {
-            return ffi::read_rows(dataset, rows, numbers);
+        let said = match self {
+            Self::Words(said) => said,
+            Self::Whole(_) => return read_whole(dataset, rows, numbers),
+            Self::Numbers | Self::Named(_) => return ffi::read_rows(dataset, rows, numbers),
         };
         let doing = || format!("cannot read {} of {}", dataset.name(), dataset.filename());
         let words = words(dataset, rows).map_err(failed(doing()))?;
@@ -95,12 +99,9 @@ impl At<'_> {
         let stored = dataset.dtype().map_err(failed(shown()))?;
         match stored.to_descriptor().map_err(failed(shown()))? {
             TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) => {
-                let Some(Said::Named(named)) = said else {
-                    return Ok(Kinds::Numbers);
-                };
-                let table = named.iter().filter_map(|(name, z)| Some((name.parse().ok()?, *z)));
-                Ok(Kinds::Named(table.collect()))
+                Ok(numbered(said).map_or(Kinds::Numbers, Kinds::Named))
             }
+            TypeDescriptor::Float(_) => Ok(Kinds::Whole(numbered(said))),
             TypeDescriptor::Enum(kind) => {
                 let mut table = BTreeMap::new();
                 let swapped = stored.byte_order() == ByteOrder::BigEndian;
@@ -125,6 +126,41 @@ impl At<'_> {
             ))),
         }
     }
+}
+
+/// Which numbers stand for which elements, where the user says so.
+fn numbered(said: Option<&Said>) -> Option<BTreeMap<i64, u8>> {
+    let Some(Said::Named(named)) = said else {
+        return None;
+    };
+    let table = named.iter();
+    let table = table.filter_map(|(name, z)| Some((name.parse().ok()?, *z)));
+    Some(table.collect())
+}
+
+/// Reads reals that have to be whole numbers.
+fn read_whole(dataset: &Dataset, rows: &[Range<u64>], numbers: &mut [i64]) -> Result<()> {
+    let mut reals = vec![0.0f64; numbers.len()];
+    ffi::read_rows(dataset, rows, &mut reals)?;
+    for (number, real) in numbers.iter_mut().zip(&reals) {
+        if real.is_nan() {
+            return Err(Error::failure(format!(
+                "{}: dataset {}: an atom has the species NaN, with which ZnH5MD fills up frames of different sizes; these are not \
+                 read: write them as extended XYZ with ZnH5MD and ASE, then `framewise import` that",
+                dataset.filename(),
+                dataset.name()
+            )));
+        }
+        if real.fract() != 0.0 {
+            return Err(Error::failure(format!(
+                "{}: dataset {}: {real} is not an atomic number; --species says what the atoms are",
+                dataset.filename(),
+                dataset.name()
+            )));
+        }
+        *number = *real as i64;
+    }
+    Ok(())
 }
 
 /// A member's value, of which HDF5 gives the first bytes as the file has them.

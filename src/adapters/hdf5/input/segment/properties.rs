@@ -6,6 +6,7 @@ use super::super::super::carry::is_free;
 use super::super::super::locate::Convention;
 use super::super::super::text_attribute;
 use super::Segment;
+use crate::domain::units::h5md_unit;
 
 /// Names of H5MD and of mbe-automation that are of the geometry.
 const GEOMETRY: [&str; 9] = [
@@ -19,6 +20,9 @@ const GEOMETRY: [&str; 9] = [
     "positions",
     "ground_truth",
 ];
+
+/// What mbe-automation stores once for each atom.
+const OF_ATOMS: [&str; 2] = ["masses", "atomic_numbers"];
 
 /// Whose values are the rows of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,17 +70,49 @@ impl Segment {
 
     /// Properties of atoms, in the order of their names.
     pub fn names_of_atoms(&self) -> Vec<String> {
-        let mut names = self.names(&self.group);
+        let mut names = self.names(&self.group, &GEOMETRY);
         names.retain(|name| self.of_atoms(name).is_some());
         names
     }
 
     /// Properties of frames, in the order of their names.
     pub fn names_of_frames(&self) -> Vec<String> {
-        let group = self.group_of_frames();
-        let mut names = group.map_or_else(Vec::new, |group| self.names(&group));
+        let mut names = self.all_names_of_frames();
         names.retain(|name| self.of_frames(name).is_some());
         names
+    }
+
+    /// What has other rows than there are frames or atoms: its name, and why it is no property of them.
+    pub fn without_place(&self) -> Vec<(String, String)> {
+        let shapes = |group: &Group, names: Vec<String>| {
+            let shape = |name: String| Some((self.dataset(group, &name)?.shape(), name));
+            names.into_iter().filter_map(shape).collect::<Vec<_>>()
+        };
+        let mut all = shapes(&self.group, self.names(&self.group, &GEOMETRY));
+        if self.convention == Convention::H5md
+            && let Some(group) = self.group_of_frames()
+        {
+            all.extend(shapes(&group, self.all_names_of_frames()));
+        }
+        all.retain(|(_, name)| self.property(name).is_none());
+        let why = |(shape, name)| {
+            let frames = self.frames;
+            let why = format!(
+                "it has the shape {shape:?}, which is not one row for each of {frames} frames"
+            );
+            (name, why)
+        };
+        all.into_iter().map(why).collect()
+    }
+
+    fn all_names_of_frames(&self) -> Vec<String> {
+        // In H5MD observables are apart: `position` there is not that of the atoms.
+        let taken: &[&str] = match self.convention {
+            Convention::H5md => &[],
+            Convention::Mbe => &GEOMETRY,
+        };
+        let group = self.group_of_frames();
+        group.map_or_else(Vec::new, |group| self.names(&group, taken))
     }
 
     /// The property `name` of atoms.
@@ -86,12 +122,24 @@ impl Segment {
         let (rows, axes) = match self.atoms() {
             None if shape.first() == Some(&(self.total_atoms as usize)) => (Rows::Atoms, 1),
             Some(atoms) if shape.starts_with(&[self.frames as usize, atoms]) => (Rows::Atoms, 2),
-            Some(atoms) if shape.first() == Some(&atoms) && !in_time(&dataset) => {
+            Some(atoms)
+                if shape.first() == Some(&atoms)
+                    && !in_time(&dataset)
+                    && !self.is_rather_of_frames(&shape, name) =>
+            {
                 (Rows::FixedAtoms, 1)
             }
             _ => return None,
         };
         Some(self.found(dataset, rows, shape[axes..].to_vec(), name))
+    }
+
+    /// mbe-automation has what is of frames and what is of atoms in one group: where there are as many of these as of
+    /// those, the name decides.
+    fn is_rather_of_frames(&self, shape: &[usize], name: &str) -> bool {
+        self.convention == Convention::Mbe
+            && shape.first() == Some(&(self.frames as usize))
+            && !OF_ATOMS.contains(&name)
     }
 
     /// The property `name` of frames.
@@ -117,7 +165,7 @@ impl Segment {
         own.or_else(|_| file.group("/observables")).ok()
     }
 
-    fn names(&self, group: &Group) -> Vec<String> {
+    fn names(&self, group: &Group, taken: &[&str]) -> Vec<String> {
         let mut names = group.member_names().unwrap_or_default();
         if self.convention == Convention::Mbe {
             for name in &mut names {
@@ -126,7 +174,7 @@ impl Segment {
                 }
             }
         }
-        names.retain(|name| !GEOMETRY.contains(&name.as_str()));
+        names.retain(|name| !taken.contains(&name.as_str()));
         names.sort();
         names
     }
@@ -151,7 +199,8 @@ impl Segment {
             Convention::Mbe => {
                 let full = dataset.name();
                 let last = full.strip_prefix(&format!("{}/", self.key()));
-                last.and_then(|full| mbe_unit(full, name)).map(h5md_unit)
+                let unit = last.and_then(|full| mbe_unit(full, name));
+                unit.map(h5md_unit)
             }
         };
         Found {
@@ -170,14 +219,6 @@ fn mbe_unit<'a>(full: &'a str, name: &str) -> Option<&'a str> {
     full.strip_prefix(name)?
         .strip_prefix(" (")?
         .strip_suffix(')')
-}
-
-/// A unit of mbe-automation as H5MD's readers know it.
-fn h5md_unit(unit: &str) -> String {
-    match unit {
-        "Å\u{2215}fs" | "\u{212b}\u{2215}fs" => "Angstrom fs-1".into(),
-        other => other.into(),
-    }
 }
 
 /// Whether the first axis is the time: H5MD calls such a dataset `value`.
