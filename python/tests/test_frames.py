@@ -7,7 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.io import read
 from conftest import Folder, frames_of, program
 
@@ -293,3 +293,37 @@ def test_what_is_missing_is_named_as_it_is_installed(folder: Folder, monkeypatch
             monkeypatch.setitem(sys.modules, module, None)
             with pytest.raises(framewise.FramewiseError, match=f"pip install {module}$"):
                 convert()
+
+
+def test_properties_go_along_and_stand_where_ase_has_them(folder: Folder) -> None:
+    sources = frames_of("fixed")
+    rng = np.random.default_rng(3)
+    for i, atoms in enumerate(sources):
+        atoms.set_array("velocity", np.round(rng.normal(size=(5, 3)), 6))
+        atoms.set_array("charge", np.round(rng.normal(size=5), 6))
+        atoms.set_array("kind", np.arange(5) + i)
+        atoms.info.update(temperature=300.5 + i, origin=f"run {i}")
+    folder.import_frames(sources)
+    folder("run in.h5 -o r.h5 --calculator null --carry 'velocity:Angstrom fs-1,charge:e,all'")
+    with framewise.open(folder / "r.h5") as result:
+        assert set(result.frame_properties) == {"temperature", "origin"}
+        for ours, theirs in zip(result.to_ase(), sources, strict=True):
+            np.testing.assert_allclose(ours.get_velocities() * units.fs, theirs.arrays["velocity"], rtol=1e-13)
+            same_bits(ours.get_initial_charges(), theirs.arrays["charge"])
+            assert np.array_equal(ours.arrays["kind"], theirs.arrays["kind"])
+            assert ours.info["temperature"] == theirs.info["temperature"] and ours.info["origin"] == theirs.info["origin"]
+    with framewise.open(folder / "in.h5") as trajectory:
+        assert trajectory[3].info["origin"] == "run 3" and trajectory[3].arrays["velocity"].shape == (5, 3)
+
+
+def test_a_file_that_is_open_already_is_opened_beside_it(folder: Folder) -> None:
+    path = folder.result(frames_of("fixed"))
+    for locking in [None, True, False]:
+        with h5py.File(path, locking=locking) as other, framewise.open(path) as result:
+            assert np.array_equal(result.energy[:], other["/observables/trajectory/energy/value"][:])
+    folder("link r.h5 r.h5 -o all.h5")
+    with h5py.File(path), framewise.open(folder / "all.h5") as linked:
+        try:
+            assert len(linked.to_ase()) == 24
+        except framewise.FramewiseError as error:
+            assert "cannot be read" in str(error) or "cannot be shared" in str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 def open_file(path: Path) -> h5py.File:
     """Open a file that somebody else may be writing.
 
-    No lock is taken, so that no run is blocked. Small reads go past HDF5's sieve buffer, so that an open file shows what a
-    run has committed meanwhile.
+    No lock is taken, so that no run is blocked; where this process has the file open already, it is opened as it was
+    then, since HDF5 allows nothing else. Small reads go past HDF5's sieve buffer, so that an open file shows what a run has
+    committed meanwhile.
     """
     if not path.exists():
         raise FramewiseError(f"{path}: no such file")
@@ -29,18 +31,36 @@ def open_file(path: Path) -> h5py.File:
             raise FramewiseError(
                 f"{path}: not an HDF5 file; `framewise import {path} -o X.h5` converts trajectories of other formats"
             )
-        access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-        access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
-        access.set_sieve_buf_size(0)
-        # HDF5 before 1.10.7 has no such call; HDF5_USE_FILE_LOCKING=FALSE does it there.
-        if hasattr(access, "set_file_locking"):
-            access.set_file_locking(False, True)
-        name = str(path).encode()
-        return h5py.File(h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, access))
+        try:
+            return _open(path, (False, True))
+        except OSError as error:
+            if "don't match" not in str(error):
+                raise
+        for locking in (None, (True, True), (True, False), (False, False)):
+            with contextlib.suppress(OSError):
+                return _open(path, locking)
+        raise FramewiseError(f"{path}: this process has it open in a way that cannot be shared; close it there first")
     except ERRORS as error:
         raise FramewiseError(
             f"{path}: truncated or damaged HDF5 file ({reason(error)}); copy it again from its source"
         ) from error
+
+
+def _open(path: Path, locking: tuple[bool, bool] | None) -> h5py.File:
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_sieve_buf_size(0)
+    # HDF5 before 1.10.7 has no such call; HDF5_USE_FILE_LOCKING=FALSE does it there.
+    if locking is not None and hasattr(access, "set_file_locking"):
+        access.set_file_locking(*locking)
+    return h5py.File(h5py.h5f.open(str(path).encode(), h5py.h5f.ACC_RDONLY, access))
+
+
+def values(path: Path, dataset: h5py.Dataset, rows: slice = slice(None)) -> Any:
+    """Read rows of a dataset; what it is stored in may be gone, or open elsewhere."""
+    try:
+        return dataset[rows]
+    except ERRORS as error:
+        raise FramewiseError(f"{path}: dataset {dataset.name} cannot be read ({reason(error)})") from error
 
 
 def find(parent: Any, name: str, kind: type = h5py.Dataset) -> Any:

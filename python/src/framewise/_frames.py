@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -21,6 +21,9 @@ BLOCK_BYTES = 16 << 20
 """Positions that are read at a time."""
 BLOCK_FRAMES = 4096
 """Frames that are read at a time, at most."""
+
+VELOCITIES = {"Angstrom fs-1": 1.0, "Angstrom ps-1": 1e-3, "nm ps-1": 1e-2, "nm ns-1": 1e-5, "m s-1": 1e-5}
+"""Units of velocities, in Å/fs."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ class Frame:
     """Forces (A, 3), eV/Å."""
     stress: NDArray[np.float64]
     """Stress (3, 3), eV/Å³, sign of ASE."""
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Further properties of its atoms, by name: (A, ...)."""
+    info: Mapping[str, Any] = field(default_factory=dict)
+    """Further properties of the frame, by name."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Units of ``arrays``, where the file says them."""
 
     def __len__(self) -> int:
         """Return the number of atoms."""
@@ -62,7 +71,8 @@ class Frame:
         """Convert to ``ase.Atoms``; its calculator has energy, forces and stress where the frame is completed.
 
         Stress is in ASE's order of Voigt (xx, yy, zz, yz, xz, xy), and left out where it is not defined. ``info["frame"]``
-        is the index of the frame.
+        is the index of the frame. Further properties go into ``arrays`` and ``info``, and where ASE has a place of its own
+        for them (velocities in a unit that is known here, masses in u, charges in e) there.
         """
         try:
             from ase import Atoms
@@ -70,13 +80,34 @@ class Frame:
             from ase.stress import full_3x3_to_voigt_6_stress
         except ImportError as error:
             raise FramewiseError("to_ase needs ASE: pip install ase") from error
-        atoms = Atoms(numbers=self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc, info={"frame": self.index})
+        atoms = Atoms(
+            numbers=self.numbers,
+            positions=self.positions,
+            cell=self.cell,
+            pbc=self.pbc,
+            info={**self.info, "frame": self.index},
+        )
+        self._give_properties(atoms)
         if self.completed:
             results: dict[str, Any] = {"energy": self.energy, "forces": self.forces}
             if not np.isnan(self.stress).any():
                 results["stress"] = full_3x3_to_voigt_6_stress(self.stress)
             atoms.calc = SinglePointCalculator(atoms, **results)
         return atoms
+
+    def _give_properties(self, atoms: Atoms) -> None:
+        from ase.units import fs
+
+        for name, values in self.arrays.items():
+            unit = self.units.get(name, "")
+            if name == "velocity" and unit in VELOCITIES:
+                atoms.set_velocities(values * (VELOCITIES[unit] / fs))
+            elif name == "mass" and unit in ("", "u"):
+                atoms.set_masses(values)
+            elif name == "charge" and unit in ("", "e"):
+                atoms.set_initial_charges(values)
+            elif name not in atoms.arrays:
+                atoms.set_array(name, values)
 
 
 class Frames(Sequence[Frame]):

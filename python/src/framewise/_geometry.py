@@ -13,6 +13,7 @@ from ._errors import FramewiseError
 from ._file import attribute, find, require_room, text
 
 PARTICLES = "/particles/trajectory"
+OBSERVABLES = "/observables/trajectory"
 KNOWN = {"position", "species", "box", "offsets", "forces", "force"}
 ANGSTROM = {"", "Angstrom", "angstrom", "Å", "\u212b", "A", "Ang", "ang"}
 
@@ -88,6 +89,12 @@ class Geometry:
         found = {name: find(self.group, f"{name}/value") or find(self.group, name) for name in names}
         return {name: dataset for name, dataset in found.items() if dataset is not None}
 
+    def frame_properties(self) -> dict[str, h5py.Dataset]:
+        """Everything that the file says of its frames, results among it, by name."""
+        group = find(self.file, OBSERVABLES, h5py.Group)
+        named = {} if group is None else {name: find(group, f"{name}/value") for name in group}
+        return {name: d for name, d in named.items() if d is not None and d.ndim > 0 and d.shape[0] == self.n_frames}
+
     def _required(self, *names: str) -> Any:
         for name in names:
             found = find(self.group, name)
@@ -115,6 +122,12 @@ class Geometry:
         bounds = self.bounds(start, stop)
         rows = dataset[bounds[0] : bounds[-1]]
         return [rows[a:b] for a, b in zip(bounds[:-1] - bounds[0], bounds[1:] - bounds[0], strict=True)]
+
+    def each(self, dataset: h5py.Dataset, start: int, stop: int) -> list[NDArray[Any]]:
+        """Rows of a property of atoms, one array for each frame; some are stored once for all frames."""
+        if self.offsets is None and not str(dataset.name).endswith("/value"):
+            return [dataset[()]] * (stop - start)
+        return self.of_atoms(dataset, start, stop)
 
     def numbers(self, start: int, stop: int) -> list[NDArray[Any]]:
         """Atomic numbers of each frame."""

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _rows
 from ._errors import FramewiseError, reason
-from ._file import ERRORS, attribute, find, open_file, require_room, text
+from ._file import ERRORS, attribute, find, open_file, require_room, text, values
 from ._frames import BLOCK_BYTES, BLOCK_FRAMES, Frame, Frames
 from ._geometry import Geometry
 from ._job import Job
@@ -182,7 +182,7 @@ class Result(Job):
 
     def messages(self) -> dict[int, str]:
         """Why frames failed, by their index."""
-        texts = self.message[()]
+        texts = values(self.path, self.message)
         return {int(i): text(texts[i]) for i in np.flatnonzero(texts != b"")}
 
     # Geometry.
@@ -219,6 +219,12 @@ class Result(Job):
         (F, A, ...), or (ΣA, ...) in ragged sets; the attribute ``unit`` says the unit where the source did.
         """
         return self._frames_only().properties()
+
+    @property
+    def frame_properties(self) -> Mapping[str, h5py.Dataset]:
+        """Further properties of frames, kept in the same ways, by name: (F, ...)."""
+        found = self._frames_only().frame_properties()
+        return {name: dataset for name, dataset in found.items() if not (self.has_results and name in FRAME_RESULTS)}
 
     @property
     def n_atoms(self) -> NDArray[np.int64]:
@@ -339,8 +345,11 @@ class Result(Job):
             raise FramewiseError(f"{self.path}: dataset {path} is missing or has not the shape {shape}")
         return found
 
+    def _unit_of(self, name: str) -> str:
+        return text(attribute(self.properties[name], "unit") or "")
+
     def _mask(self, status: Status) -> NDArray[np.bool_]:
-        return np.asarray(self.status[()] == int(status))
+        return np.asarray(values(self.path, self.status) == int(status))
 
     def _block_frames(self) -> int:
         atoms = int(self._frames_only().positions.size) // 3
@@ -363,6 +372,8 @@ class Result(Job):
             positions = geometry.of_atoms(geometry.positions, start, stop)
             numbers = geometry.numbers(start, stop)
             cells, pbc = geometry.vectors(start, stop), geometry.pbc(start, stop)
+            arrays = {name: geometry.each(dataset, start, stop) for name, dataset in self.properties.items()}
+            info = {name: dataset[start:stop] for name, dataset in self.frame_properties.items()}
         except ERRORS as error:
             raise FramewiseError(f"{self.path}: frames {start}:{stop} cannot be read ({reason(error)})") from error
         return [
@@ -376,6 +387,9 @@ class Result(Job):
                 energy=float(energy[i]),
                 forces=forces[i],
                 stress=stress[i],
+                arrays={name: rows[i] for name, rows in arrays.items()},
+                info={name: text(of[i]) if isinstance(of[i], bytes) else of[i] for name, of in info.items()},
+                units={name: unit for name in arrays if (unit := self._unit_of(name))},
             )
             for i in range(n)
         ]
