@@ -209,3 +209,42 @@ fn what_is_damaged_is_listed_with_its_reason_beside_the_rest() {
         .expect(1)
         .error("in.h5: dataset /b/atomic_numbers has shape [3]");
 }
+
+/// A level that is only named has nothing; one that older versions wrote without naming it has what it has.
+#[test]
+fn levels_are_counted_by_what_is_stored() {
+    let folder = Folder::new();
+    folder.bring("mbe.h5");
+    let key = "training/argon";
+    let file = hdf5::File::open_rw(folder.path("mbe.h5")).unwrap();
+    let truth = file
+        .group(key)
+        .unwrap()
+        .create_group("ground_truth")
+        .unwrap();
+    let name: hdf5::types::VarLenUnicode = "named".parse().unwrap();
+    let attribute = truth.new_attr::<hdf5::types::VarLenUnicode>().shape(1);
+    let attribute = attribute.create("levels_of_theory").unwrap();
+    attribute.write_raw(&[name]).unwrap();
+    let energies = truth.new_dataset_builder().with_data(&[1.0; 5]);
+    energies
+        .create("E_old\u{2215}way (eV\u{2215}atom)")
+        .unwrap();
+    drop((attribute, truth, file));
+    let listed = folder.alone("ls mbe.h5 --json").expect(0);
+    let json: Vec<Value> = serde_json::from_str(&listed.stdout).unwrap();
+    let entry = json.iter().find(|entry| entry["key"] == key).unwrap();
+    let levels = entry["levels_of_theory"].as_array().unwrap();
+    assert_eq!(levels[0]["name"], "named");
+    assert_eq!(levels[0]["completed"], 0, "{entry}");
+    assert!(
+        levels[0]["damaged"]
+            .as_str()
+            .unwrap()
+            .contains("no energies")
+    );
+    assert_eq!(levels[1]["name"], "old/way");
+    assert_eq!(levels[1]["completed"], 5, "{entry}");
+    let without = folder.alone("ls mbe.h5 --without named").expect(0);
+    assert!(without.stdout.contains(key), "{without}");
+}

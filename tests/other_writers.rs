@@ -222,3 +222,57 @@ fn what_cannot_be_known_is_asked_for_in_one_line() {
         .expect(1)
         .error("ase convert md.traj md.traj.extxyz");
 }
+
+#[test]
+fn properties_are_of_what_their_names_and_rows_say() {
+    let folder = Folder::new();
+    // As many frames as atoms.
+    let file = hdf5::File::create(folder.path("mbe.h5")).unwrap();
+    let group = file.create_group("md").unwrap();
+    let put = |group: &hdf5::Group, name: &str, values: &[f64]| {
+        let dataset = group.new_dataset_builder().with_data(values);
+        dataset.create(name).unwrap();
+    };
+    let positions: Vec<f64> = (0..48).map(f64::from).collect();
+    let positions = ndarray::Array3::from_shape_vec((4, 4, 3), positions).unwrap();
+    let builder = group.new_dataset_builder().with_data(&positions);
+    builder.create("positions (Å)").unwrap();
+    let numbers = group.new_dataset_builder().with_data(&[18_i64; 4]);
+    numbers.create("atomic_numbers").unwrap();
+    put(&group, "E_pot", &[0.5, 1.5, 2.5, 3.5]);
+    put(&group, "masses (u)", &[40.0, 41.0, 42.0, 43.0]);
+    put(&group, "blocks", &[1.0, 2.0]);
+    drop((group, file));
+    folder
+        .alone("run mbe.h5 --key md -o r.h5 -c null --carry all")
+        .expect(0)
+        .says("--carry all: blocks is left out: it has the shape [2]");
+    for command in ["export mbe.h5 --key md -o -", "export r.h5 -o -"] {
+        let said = folder.alone(command).expect(0).stdout;
+        let comments: Vec<_> = said.lines().skip(1).step_by(6).collect();
+        assert!(comments[2].contains("E_pot=2.5"), "{said}");
+        assert!(comments[2].contains("masses:R:1"), "{said}");
+    }
+    folder
+        .alone("export mbe.h5 --key md -o x.extxyz")
+        .expect(0)
+        .says("property \"blocks\" is left out");
+
+    // Names that are of the geometry elsewhere, and numbers longer than 64 bits.
+    std::fs::write(
+        folder.path("named.xyz"),
+        "1\npositions=2 box=7 periodic=3 offsets=4 uid=12345678901234567891\nAr 0 0 0\n",
+    )
+    .unwrap();
+    folder.import("named");
+    let said = folder.alone("export named.h5 -o -").expect(0).stdout;
+    for key in [
+        "positions=2",
+        "box=7",
+        "periodic=3",
+        "offsets=4",
+        "12345678901234567891",
+    ] {
+        assert!(said.contains(key), "{key}: {said}");
+    }
+}

@@ -7,8 +7,13 @@ use super::folder::Folder;
 
 /// A script with its interpreter, in a folder.
 pub fn script(name: &str, folder: &Folder) -> Command {
-    let interpreter = std::env::var_os("FRAMEWISE_PYTHON")
-        .expect("FRAMEWISE_PYTHON names a Python with h5py and more; scripts/test makes one");
+    by("FRAMEWISE_PYTHON", name, folder)
+}
+
+fn by(variable: &str, name: &str, folder: &Folder) -> Command {
+    let interpreter = std::env::var_os(variable).unwrap_or_else(|| {
+        panic!("{variable} names a Python with packages; scripts/test makes one")
+    });
     let mut command = Command::new(interpreter);
     command
         .arg(
@@ -20,6 +25,12 @@ pub fn script(name: &str, folder: &Folder) -> Command {
     command
 }
 
+/// Runs a script with the programs that people open results with (`tests/readers.txt`), and nothing to complain of.
+#[track_caller]
+pub fn read_by(name: &str, folder: &Folder, arguments: &[&str]) -> String {
+    end(by("FRAMEWISE_READERS", name, folder).args(arguments))
+}
+
 /// What a script says that is given these arguments and has nothing to complain of.
 #[track_caller]
 pub fn said<S: AsRef<std::ffi::OsStr>>(
@@ -27,8 +38,12 @@ pub fn said<S: AsRef<std::ffi::OsStr>>(
     folder: &Folder,
     arguments: impl IntoIterator<Item = S>,
 ) -> String {
-    let mut command = script(name, folder);
-    let output = command.args(arguments).output().unwrap();
+    end(script(name, folder).args(arguments))
+}
+
+#[track_caller]
+fn end(command: &mut Command) -> String {
+    let output = command.output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}\n{error}");
     String::from_utf8(output.stdout).unwrap()

@@ -23,6 +23,8 @@ const SLASH: char = '\u{2215}';
 pub struct Extras {
     of_frames: Vec<Extra>,
     of_atoms: Vec<Extra>,
+    /// What is left out, and why.
+    left_out: Vec<(String, String)>,
 }
 
 struct Extra {
@@ -47,11 +49,19 @@ impl Extras {
             .into_iter();
             is_result && all.any(|group| name.strip_suffix("/value") == Some(group))
         };
-        let gather = |names: Vec<String>, find: &dyn Fn(&str) -> Option<Found>| {
+        let mut left_out = segment.without_place();
+        let mut gather = |names: Vec<String>, find: &dyn Fn(&str) -> Option<Found>| {
             let found = names.into_iter().filter_map(|name| {
                 let found = find(&name)?;
+                let Some(kind) = kind(&found.dataset) else {
+                    left_out.push((
+                        name,
+                        "it holds neither numbers, nor truths, nor text".into(),
+                    ));
+                    return None;
+                };
                 let extra = Extra {
-                    kind: kind(&found.dataset)?,
+                    kind,
                     name: source_name(&found).unwrap_or_else(|| name.replace(SLASH, "/")),
                     found,
                     shared: None,
@@ -63,6 +73,7 @@ impl Extras {
         Self {
             of_frames: gather(segment.names_of_frames(), &|name| segment.of_frames(name)),
             of_atoms: gather(segment.names_of_atoms(), &|name| segment.of_atoms(name)),
+            left_out,
         }
     }
 
@@ -71,7 +82,13 @@ impl Extras {
         Self {
             of_frames: Vec::new(),
             of_atoms: Vec::new(),
+            left_out: Vec::new(),
         }
+    }
+
+    /// What the file has besides and is not among them, and why.
+    pub fn left_out(&self) -> &[(String, String)] {
+        &self.left_out
     }
 
     /// Leaves those out whose names are taken, of frames and of atoms; returns their names.

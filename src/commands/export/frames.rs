@@ -80,12 +80,14 @@ impl Frames {
     /// What a file of this format will hold; properties whose names it needs for itself are left out, and said.
     pub fn contents(&mut self, format: Format, names: Names) -> Contents {
         let taken = format.taken(&names, self.has_labels());
+        let path = self.path.display();
         for name in self.extras.without(&taken) {
             tracing::warn!(
-                "{}: property {name:?} is left out: {}",
-                self.path.display(),
-                "the file that is written has something else of that name"
+                "{path}: property {name:?} is left out: the file that is written has something else of that name"
             );
+        }
+        for (name, why) in self.extras.left_out() {
+            tracing::warn!("{path}: property {name:?} is left out: {why}");
         }
         Contents {
             names,

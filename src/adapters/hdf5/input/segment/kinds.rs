@@ -13,6 +13,7 @@ use crate::domain::error::{Error, Result};
 
 use super::super::super::{failed, ffi, lossy};
 use super::examine::{At, atomic_number};
+use super::padded::NOTHING;
 use crate::adapters::legend::Species as Said;
 
 /// What the numbers of a dataset stand for.
@@ -40,6 +41,7 @@ impl Kinds {
     /// Why the number is none.
     pub(super) fn why_not(&self, number: i64) -> String {
         match self {
+            Self::Whole(_) if number == NOTHING => "NaN is not an atomic number".into(),
             Self::Numbers | Self::Words(_) | Self::Whole(None) => {
                 format!("{number} is not an atomic number (0 to 118)")
             }
@@ -138,18 +140,14 @@ fn numbered(said: Option<&Said>) -> Option<BTreeMap<i64, u8>> {
     Some(table.collect())
 }
 
-/// Reads reals that have to be whole numbers.
+/// Reads reals that have to be whole numbers, or NaN where a frame is filled up.
 fn read_whole(dataset: &Dataset, rows: &[Range<u64>], numbers: &mut [i64]) -> Result<()> {
     let mut reals = vec![0.0f64; numbers.len()];
     ffi::read_rows(dataset, rows, &mut reals)?;
     for (number, real) in numbers.iter_mut().zip(&reals) {
         if real.is_nan() {
-            return Err(Error::failure(format!(
-                "{}: dataset {}: an atom has the species NaN, with which ZnH5MD fills up frames of different sizes; these are not \
-                 read: write them as extended XYZ with ZnH5MD and ASE, then `framewise import` that",
-                dataset.filename(),
-                dataset.name()
-            )));
+            *number = NOTHING;
+            continue;
         }
         if real.fract() != 0.0 {
             return Err(Error::failure(format!(

@@ -3,6 +3,7 @@
 
 mod examine;
 mod kinds;
+mod padded;
 mod properties;
 mod sizes;
 mod species;
@@ -24,6 +25,7 @@ pub use properties::{Found, Rows};
 
 use examine::{At, Counts, vectors};
 use kinds::Kinds;
+use padded::{NOTHING, without_padding};
 
 /// How positions are laid out.
 pub enum Positions {
@@ -33,6 +35,9 @@ pub enum Positions {
     Fixed,
     /// (ΣA,3) with offsets (F+1).
     Ragged(Dataset),
+    /// (F,A,3), where A is the size of the largest frame: first atom of each when what fills up is not counted, and the
+    /// total.
+    Padded(Vec<u64>),
 }
 
 /// Where species are.
@@ -144,6 +149,11 @@ impl Segment {
             ragged: matches!(arrangement, Positions::Ragged(_)),
         };
         let species = here.species(&counts)?;
+        let arrangement = here.or_padded(arrangement, &species, &counts)?;
+        let total_atoms = match &arrangement {
+            Positions::Padded(firsts) => firsts.last().copied().unwrap_or(0),
+            _ => total_atoms,
+        };
         let cells = here.cells(&counts)?;
         let periodic = here.periodic(&counts, &cells)?;
         let input = Self {
@@ -172,7 +182,11 @@ impl Segment {
 
     /// Atoms in each frame; `None` for ragged sets.
     pub fn atoms(&self) -> Option<usize> {
-        (!matches!(self.arrangement, Positions::Ragged(_))).then_some(self.atoms)
+        let differ = matches!(
+            self.arrangement,
+            Positions::Ragged(_) | Positions::Padded(_)
+        );
+        (!differ).then_some(self.atoms)
     }
 
     /// Atoms of all frames together.
@@ -182,7 +196,8 @@ impl Segment {
 
     /// Frames to read at a time where they are only passed through: about 32 MiB of positions.
     pub fn block_frames(&self) -> u64 {
-        let bytes = 24 * self.total_atoms / self.frames.max(1) + 128;
+        let mean = self.total_atoms / self.frames.max(1);
+        let bytes = 24 * mean.max(self.atoms as u64) + 128;
         ((32 << 20) / bytes).clamp(1, 1 << 16)
     }
 
@@ -203,7 +218,8 @@ impl Segment {
 
     /// The dataset of positions, for an external link; `None` when its shape or unit is not that of a result.
     pub fn linkable_positions(&self) -> Option<String> {
-        let same = !matches!(self.arrangement, Positions::Single) && !self.is_scaled();
+        let other = matches!(self.arrangement, Positions::Single | Positions::Padded(_));
+        let same = !other && !self.is_scaled();
         same.then(|| self.positions.name())
     }
 
@@ -291,6 +307,20 @@ impl Segment {
                     block.positions.as_flattened_mut(),
                 )?;
             }
+            Positions::Padded(firsts) => {
+                for frame in frames.iter() {
+                    let bounds = &firsts[frame as usize..frame as usize + 2];
+                    block.first_atoms.push(bounds[0]);
+                    let end = block.offsets.last().copied().unwrap_or(0);
+                    block.offsets.push(end + (bounds[1] - bounds[0]) as usize);
+                }
+                let reals = &mut self.scratch.reals;
+                reals.resize(frames.len() as usize * 3 * self.atoms, 0.0);
+                ffi::read_rows(&self.positions, frames.runs(), reals)?;
+                for row in without_padding(reals, self.atoms, 3, &block.offsets) {
+                    block.positions.extend_from_slice(row.as_chunks::<3>().0);
+                }
+            }
             arrangement => {
                 let a = self.atoms;
                 for (i, frame) in frames.iter().enumerate() {
@@ -368,7 +398,11 @@ impl Segment {
                 let dataset = dataset.clone();
                 let numbers = &mut self.scratch.numbers;
                 numbers.resize(block.positions.len(), 0);
-                if matches!(self.arrangement, Positions::Ragged(_)) {
+                if matches!(self.arrangement, Positions::Padded(_)) {
+                    numbers.resize(frames.len() as usize * self.atoms, 0);
+                    kinds.read(&dataset, frames.runs(), numbers)?;
+                    numbers.retain(|number| *number != NOTHING);
+                } else if matches!(self.arrangement, Positions::Ragged(_)) {
                     let atoms = block
                         .first_atoms
                         .iter()

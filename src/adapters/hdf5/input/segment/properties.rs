@@ -98,7 +98,7 @@ impl Segment {
         let why = |(shape, name)| {
             let frames = self.frames;
             let why = format!(
-                "it has the shape {shape:?}, which is not one row for each of {frames} frames"
+                "it has the shape {shape:?}, which fits neither {frames} frames nor their atoms"
             );
             (name, why)
         };

@@ -1,5 +1,6 @@
 //! Sizes of frames, without their positions.
 
+use super::padded::NOTHING;
 use super::{FrameBlock, FrameSet, Positions, Result, Segment, Species};
 
 /// Above so many atoms their species are not read for the sake of an estimate.
@@ -14,6 +15,26 @@ impl Segment {
         size_of: impl Fn(u8) -> u8,
         mut each: impl FnMut(u64),
     ) -> Result<()> {
+        if let (Positions::Padded(_), Species::PerFrame(species, kinds)) =
+            (&self.arrangement, &self.species)
+        {
+            let mut numbers: Vec<i64> = Vec::new();
+            let mut rest = frames.clone();
+            while !rest.is_empty() {
+                let part = rest.split_front(self.block_frames());
+                numbers.resize(part.len() as usize * self.atoms, 0);
+                kinds.read(species, part.runs(), &mut numbers)?;
+                for row in numbers.chunks(self.atoms.max(1)) {
+                    let atoms = row.iter().filter(|number| **number != NOTHING);
+                    each(
+                        atoms
+                            .map(|n| u64::from(size_of(kinds.of(*n).unwrap_or(0))))
+                            .sum(),
+                    );
+                }
+            }
+            return Ok(());
+        }
         let Positions::Ragged(offsets) = &self.arrangement else {
             let atoms = self.constant_species().map_or(self.atoms as u64, |all| {
                 all.iter().map(|z| u64::from(size_of(*z))).sum()

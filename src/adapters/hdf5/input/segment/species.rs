@@ -8,6 +8,7 @@ use crate::planning::frame_set::FrameSet;
 
 use super::super::super::{READ_GAP, ffi};
 use super::kinds::Kinds;
+use super::padded::NOTHING;
 use super::{Positions, Segment, Species};
 
 impl Segment {
@@ -73,7 +74,7 @@ impl Segment {
                     Positions::Ragged(_) => block.offsets[first]..block.offsets[last],
                     _ => first * per_row..last * per_row,
                 };
-                for number in &numbers[atoms] {
+                for number in numbers[atoms].iter().filter(|n| **n != NOTHING) {
                     let z = kinds.or_unknown(*number);
                     valid &= z <= 118;
                     present[usize::from(z)] = true;
