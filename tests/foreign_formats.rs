@@ -464,7 +464,10 @@ USER_CHARGES
         let file = hdf5::File::open(folder.path("m.h5")).unwrap();
         let group = file.group("particles/trajectory").unwrap();
         let charge = group.dataset("charge/value").unwrap();
-        assert_eq!(charge.read_raw::<f64>().unwrap(), [-0.834, 0.417, 0.417]);
+        // chemfiles rounds numbers of texts to the last digit but one.
+        let found = charge.read_raw::<f64>().unwrap();
+        let off = found.iter().zip([-0.834, 0.417, 0.417]);
+        assert!(off.into_iter().all(|(q, said)| (q - said).abs() < 1e-12));
         let unit = charge.attr("unit").unwrap();
         let unit = unit.read_scalar::<hdf5::types::VarLenUnicode>().unwrap();
         assert_eq!(unit.as_str(), "e");
