@@ -288,4 +288,289 @@ mod with_chemfiles {
             assert_eq!(unit.as_str(), "Angstrom ps-1", "{name}");
         }
     }
+
+    /// Lines of a PDB file for atoms that have a name, a residue with its number, and an element, if any.
+    fn pdb(atoms: &[(&str, &str, u32, &str)]) -> String {
+        let lines = atoms.iter().enumerate();
+        let lines = lines.map(|(k, (name, residue, number, element))| {
+            let x = k as f64;
+            let atom = format!(
+                "ATOM  {:>5} {name:<4} {residue:>3} A{number:>4}    {x:>8.3}{:>8.3}{:>8.3}{:>6.2}{:>6.2}{element:>12}",
+                k + 1, 0.0, 0.0, 1.0, 0.0
+            );
+            format!("{}\n", atom.trim_end())
+        });
+        lines.collect::<String>() + "END\n"
+    }
+
+    /// The same as GRO.
+    fn gro(atoms: &[(&str, &str, u32, &str)]) -> String {
+        let lines = atoms.iter().enumerate();
+        let lines = lines.map(|(k, (name, residue, number, _))| {
+            format!(
+                "{number:>5}{residue:<5}{name:>5}{:>5}{:>8.3}{:>8.3}{:>8.3}\n",
+                k + 1,
+                k as f64,
+                0.0,
+                0.0
+            )
+        });
+        let lines: String = lines.collect();
+        format!("names\n{:>5}\n{lines}   3.0 4.0 5.0\n", atoms.len())
+    }
+
+    const AMINO: [(&str, &str, u32, &str); 7] = [
+        ("N", "ALA", 1, ""),
+        ("CA", "ALA", 1, ""),
+        ("CB", "ALA", 1, ""),
+        ("HG", "CYS", 2, ""),
+        ("CD", "GLU", 3, ""),
+        ("NE", "ARG", 4, ""),
+        ("CA", "CA", 5, ""),
+    ];
+
+    #[test]
+    fn names_of_atoms_are_no_elements_unless_that_is_certain() {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text) in [("a.pdb", pdb(&AMINO)), ("a.gro", gro(&AMINO))] {
+            let path = folder.path().join(file);
+            fs::write(&path, text).unwrap();
+            let error = read_all(&path, &hints(None)).unwrap_err().message;
+            assert!(
+                error.contains("frame 0: atom 1 has no chemical element (type \"CA\", name \"CA\", which may be Ca")
+                    && error.ends_with("--species CA=C,CB=C,HG=H,CD=C,NE=N"),
+                "{error}"
+            );
+            // What is said already is in the advice too.
+            let error = read_all(&path, &hints(Some("CA=C"))).unwrap_err().message;
+            assert!(
+                error.ends_with("--species CA=C,CB=C,HG=H,CD=C,NE=N"),
+                "{error}"
+            );
+            // The ion in a residue of its own is no carbon, whatever the others are.
+            let said = hints(Some("CA=C,CB=C,HG=H,CD=C,NE=N"));
+            let frames = read_all(&path, &said).unwrap();
+            assert_eq!(frames[0].species, [7, 6, 6, 1, 6, 7, 20], "{file}");
+            let mut stream = open(&path, &said).unwrap();
+            let _ = stream.read(&mut SourceFrame::default(), Detail::Full);
+            let remarks = stream.remarks().join("\n");
+            assert!(
+                remarks.contains("atoms CA in residues of their own"),
+                "{remarks}"
+            );
+        }
+    }
+
+    #[test]
+    fn ions_are_elements_and_columns_of_elements_are_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let ions = [
+            ("NA", "NA", 1, ""),
+            ("CL", "CL", 2, ""),
+            ("K", "K", 3, ""),
+            ("SOD", "SOD", 4, ""),
+            ("ZN", "ZN2", 5, ""),
+            ("Ca", "X", 6, ""),
+            ("CL-", "ION", 7, ""),
+        ];
+        let elements = [
+            ("N", "ALA", 1, "N"),
+            ("CA", "ALA", 1, "C"),
+            ("CA", "XYZ", 2, "CA"),
+            ("CD", "CD", 3, "CD"),
+            ("HG", "SER", 4, "H"),
+        ];
+        for (file, text, expected) in [
+            ("a.pdb", pdb(&ions), &[11, 17, 19, 11, 30, 20, 17][..]),
+            ("a.gro", gro(&ions), &[11, 17, 19, 11, 30, 20, 17]),
+            ("b.pdb", pdb(&elements), &[7, 6, 20, 48, 1]),
+        ] {
+            let path = folder.path().join(file);
+            fs::write(&path, text).unwrap();
+            let frames = read_all(&path, &hints(None)).unwrap_or_else(|e| panic!("{file}: {e}"));
+            assert_eq!(frames[0].species, expected, "{file}");
+        }
+        // Where some lines have no element, those that have one keep theirs.
+        let mixed = [
+            ("CA", "ALA", 1, "C"),
+            ("HG", "SER", 2, ""),
+            ("CD", "CD", 3, ""),
+        ];
+        let path = folder.path().join("c.pdb");
+        fs::write(&path, pdb(&mixed)).unwrap();
+        let error = read_all(&path, &hints(None)).unwrap_err().message;
+        assert!(error.ends_with("--species HG=H"), "{error}");
+        let frames = read_all(&path, &hints(Some("HG=H"))).unwrap();
+        assert_eq!(frames[0].species, [6, 1, 48]);
+        // Numbers of residues begin again after 99999: two of a number are one for chemfiles.
+        let path = folder.path().join("d.gro");
+        let again = [
+            ("CA", "CA", 1, ""),
+            ("N", "ALA", 1, ""),
+            ("CA", "ALA", 1, ""),
+        ];
+        fs::write(&path, gro(&again)).unwrap();
+        assert!(read_all(&path, &hints(None)).is_err());
+    }
+
+    #[test]
+    fn names_of_a_topology_are_read_alike() {
+        let folder = Folder::new();
+        let mut trajectory = Trajectory::open(folder.path("a.xtc"), 'w').unwrap();
+        let mut frame = Frame::new();
+        for k in 0..AMINO.len() {
+            frame.add_atom(&Atom::new("X"), [k as f64, 0.0, 0.0], None);
+        }
+        trajectory.write(&frame).unwrap();
+        drop(trajectory);
+        fs::write(folder.path("a.gro"), gro(&AMINO)).unwrap();
+        let import = |more: &str| {
+            folder.alone(&format!(
+                "import a.xtc --topology a.gro -o x.h5 --overwrite {more}"
+            ))
+        };
+        import("")
+            .expect(1)
+            .error("--species CA=C,CB=C,HG=H,CD=C,NE=N");
+        import("--species CA=C,CB=C,HG=H,CD=C,NE=N").expect(0);
+        import("--species C:7").expect(2).error("--topology too");
+    }
+
+    const MOL2: &str = "@<TRIPOS>MOLECULE
+wat
+ 3 2 0 0 0
+SMALL
+USER_CHARGES
+
+@<TRIPOS>ATOM
+      1 O1     0.0000   0.0000   0.1000 O.3     1  WAT        -0.8340
+      2 H1     0.7570   0.0000  -0.4690 H       1  WAT         0.4170
+      3 H2    -0.7570   0.0000  -0.4690 H       1  WAT         0.4170
+@<TRIPOS>BOND
+     1     1     2    1
+     2     1     3    1
+";
+
+    #[test]
+    fn charges_are_kept_and_texts_of_atoms_are_named() {
+        let folder = Folder::new();
+        fs::write(folder.path("m.mol2"), MOL2).unwrap();
+        let said = folder.alone("import m.mol2 -o m.h5").expect(0);
+        assert!(
+            said.stderr
+                .contains("that are no numbers are not kept: sybyl"),
+            "{said}"
+        );
+        let file = hdf5::File::open(folder.path("m.h5")).unwrap();
+        let group = file.group("particles/trajectory").unwrap();
+        let charge = group.dataset("charge/value").unwrap();
+        // chemfiles rounds numbers of texts to the last digit but one.
+        let found = charge.read_raw::<f64>().unwrap();
+        let off = found.iter().zip([-0.834, 0.417, 0.417]);
+        assert!(off.into_iter().all(|(q, said)| (q - said).abs() < 1e-12));
+        let unit = charge.attr("unit").unwrap();
+        let unit = unit.read_scalar::<hdf5::types::VarLenUnicode>().unwrap();
+        assert_eq!(unit.as_str(), "e");
+        // Masses that chemfiles knows of the elements are not in the file.
+        assert!(!group.link_exists("mass"));
+        // Types of GAFF in small letters: `os` is an oxygen, not osmium.
+        let gaff = MOL2.replace("O.3", "os ").replace(" H   ", " ho  ");
+        fs::write(folder.path("g.mol2"), gaff).unwrap();
+        let error = "which may be Os or the name of another atom";
+        let said = folder.alone("import g.mol2 -o g.h5").expect(1).error(error);
+        assert!(said.stderr.contains("--species os=O,ho=H"), "{said}");
+    }
+
+    /// Two altlocs, of which the first atom has none.
+    #[test]
+    fn what_only_some_atoms_have_is_named() {
+        let folder = Folder::new();
+        let text = pdb(&[("C", "LIG", 1, "C"), ("O", "LIG", 1, "O")]);
+        let text = text.replace(" O    LIG", " O   ALIG");
+        fs::write(folder.path("a.pdb"), text).unwrap();
+        let said = folder.alone("import a.pdb -o a.h5").expect(0);
+        assert!(said.stderr.contains("are not kept: altloc"), "{said}");
+    }
+
+    #[test]
+    fn netcdf_has_three_endings() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = folder.path().join("a.nc");
+        write(&written);
+        for name in ["a.ncdf", "a.nctraj"] {
+            let path = folder.path().join(name);
+            fs::copy(&written, &path).unwrap();
+            let frames = read_all(&path, &hints(Some("O,H:2,Ar"))).unwrap();
+            assert_eq!(frames.len(), 3, "{name}");
+        }
+    }
+
+    #[test]
+    fn right_angles_are_exact() {
+        let folder = Folder::new();
+        let cif = "data_x
+_cell_length_a 4.0
+_cell_length_b 5.0
+_cell_length_c 6.0
+_cell_angle_alpha 90
+_cell_angle_beta 95
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'P 1'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+Na1 Na 0.1 0.2 0.3
+Cl1 Cl 0.6 0.7 0.8
+";
+        let (of_gro, of_cif) = (folder.path("a.gro"), folder.path("a.cif"));
+        fs::write(&of_gro, gro(&[("C", "LIG", 1, "")])).unwrap();
+        fs::write(&of_cif, cif).unwrap();
+        let cell = read_all(&of_gro, &hints(None)).unwrap()[0].cell.vectors;
+        assert_eq!(cell, [[30.0, 0.0, 0.0], [0.0, 40.0, 0.0], [0.0, 0.0, 50.0]]);
+        let cell = read_all(&of_cif, &hints(None)).unwrap()[0].cell.vectors;
+        assert_eq!((cell[0][1], cell[1][0], cell[2][1]), (0.0, 0.0, 0.0));
+        assert!(cell[2][0] < -0.5);
+        folder.alone("import a.gro -o a.h5").expect(0);
+        folder.alone("export a.h5 -o a.dump").expect(0);
+        let dump = fs::read_to_string(folder.path("a.dump")).unwrap();
+        assert!(dump.contains("BOX BOUNDS pp pp pp"), "{dump}");
+    }
+
+    #[test]
+    fn a_warning_of_a_kind_is_said_once_for_a_file() {
+        let folder = Folder::new();
+        let atoms = [("N", "ALA", 1, "N"), ("O", "GLU", 2, "O")];
+        let model = pdb(&atoms);
+        let two = format!("{0}{0}", model.replace("END\n", "ENDMDL\n")) + "END\n";
+        fs::write(folder.path("a.pdb"), two).unwrap();
+        let said = folder.alone("import a.pdb -o a.h5").expect(0);
+        let lines: Vec<_> = said.stderr.lines().collect();
+        let lines: Vec<_> = lines.iter().filter(|l| l.contains("chemfiles")).collect();
+        assert_eq!(lines.len(), 1, "{said}");
+        assert!(
+            lines[0].contains("a.pdb: chemfiles: PDB reader: found unexpected")
+                && lines[0].contains("more warnings of this kind)"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn titles_of_gro_files_say_step_and_time() {
+        let folder = Folder::new();
+        let path = folder.path("a.gro");
+        let frame = |title: &str| gro(&[("C", "LIG", 1, "")]).replace("names", title);
+        let titles = ["w t=   0.50000 step= 250", "w t=   1.50000 step= 750"];
+        fs::write(&path, titles.map(frame).concat()).unwrap();
+        let frames = read_all(&path, &hints(None)).unwrap();
+        let found: Vec<_> = frames.iter().map(|f| (f.step, f.time)).collect();
+        assert_eq!(found, [(Some(250), Some(0.5)), (Some(750), Some(1.5))]);
+        // Velocities that are not in the file are not made up.
+        assert!(frames[0].columns.is_empty());
+        fs::write(&path, ["w", titles[1]].map(frame).concat()).unwrap();
+        let said = folder.alone("import a.gro -o a.h5").expect(0);
+        assert!(said.stderr.contains("not every title says one"), "{said}");
+    }
 }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::adapters::cores::Given;
 use crate::adapters::hdf5::reason;
 use crate::adapters::hdf5::trajectory_writer::{Authorship, TrajectoryWriter};
-use crate::adapters::legend::Legend;
+use crate::adapters::legend::{Legend, Species};
 use crate::adapters::signals::Signals;
 use crate::adapters::source::schema::{Schema, Survey};
 use crate::adapters::source::{Detail, Position};
@@ -27,6 +27,7 @@ Examples:
   framewise import part1.extxyz part2.extxyz -o all.h5
   framewise import prod.xtc --topology start.pdb -o prod.h5
   framewise import prod.dcd --species Ar:108 -o prod.h5
+  framewise import conf.gro --species CA=C,HG=H -o conf.h5
   framewise import md.lammpstrj --species 1=Na,2=Cl -o md.h5
 
 Extended XYZ is read exactly, to the last digit, with any cell, per-direction pbc, and every further property
@@ -35,7 +36,9 @@ that some frames lack is NaN there; an integer that some frames lack becomes rea
 as text. Anything that cannot be kept is named in a warning.
 
 LAMMPS dumps are text with any columns; elements are those of the column element unless --species says what the
-types are. PDB, DCD, XTC, TRR, NetCDF and more need a build with --features chemfiles.")]
+types are. PDB, DCD, XTC, TRR, NetCDF and more need a build with --features chemfiles. Where atoms have names and
+no element (GRO, PDB with columns 77 and 78 blank, topologies of force fields), a name that may be another one's,
+such as CA, is an element only in a residue of that name; --species CA=C,HG=H says what the others are.")]
 pub struct ImportArgs {
     /// Trajectories; several are concatenated in this order
     #[arg(required = true, value_name = "SRC")]
@@ -49,8 +52,8 @@ pub struct ImportArgs {
     #[arg(long)]
     pub overwrite: bool,
 
-    /// File with the species, for formats without them (DCD, XTC, TRR...)
-    #[arg(long, value_name = "FILE", conflicts_with = "species")]
+    /// File with the species, for formats without them (DCD, XTC, TRR...); --species says what its names stand for
+    #[arg(long, value_name = "FILE")]
     pub topology: Option<PathBuf>,
 
     /// What the atoms are, for formats that do not say it or in types and names of their own: all of them (Ar:108), or what
@@ -85,9 +88,15 @@ pub fn execute(args: &ImportArgs) -> Result<()> {
 /// # Errors
 /// As every error, a wish to stop leaves nothing behind.
 pub fn import(args: &ImportArgs, go_on: GoOn<'_>) -> Result<(u64, u64)> {
+    let legend = Legend::new(args.species.as_deref(), args.length_unit.as_deref())?;
+    if args.topology.is_some() && matches!(legend.species, Some(Species::List(_))) {
+        return Err(Error::usage(
+            "--species names every atom, --topology too: give one of them, or --species NAME=ELEMENT,... for names of the topology",
+        ));
+    }
     let hints = Hints {
         topology: args.topology.clone(),
-        legend: Legend::new(args.species.as_deref(), args.length_unit.as_deref())?,
+        legend,
     };
     let out = WholeFile::create(&args.output, args.overwrite, &args.sources)?;
     let progress = Progress::new(args.sources.len() as u64, go_on);
