@@ -87,10 +87,17 @@ impl Frames {
                 "the file that is written has something else of that name"
             );
         }
+        let mut more = self.extras.begin();
+        for (name, new) in format.keep_apart(&mut more) {
+            tracing::warn!(
+                "{}: property {name:?} is stored as {new:?}: that name is taken",
+                self.path.display()
+            );
+        }
         Contents {
             names,
             has_labels: self.has_labels(),
-            more: self.extras.begin(),
+            more,
         }
     }
 
