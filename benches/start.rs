@@ -220,6 +220,7 @@ fn uneven(path: &Path, frames: u64, kind: Kind) {
         author: "benchmark",
         version: "0",
         said: "",
+        origin: None,
     };
     let mut writer = TrajectoryWriter::create(path, schema, &authorship).expect("a new trajectory");
     let mut frame = SourceFrame {

@@ -576,6 +576,7 @@ fn trajectory(path: &Path, frames: u64) {
         author: "test",
         version: "0",
         said: "",
+        origin: None,
     };
     let mut writer = TrajectoryWriter::create(path, schema, &authorship).unwrap();
     let frame = SourceFrame {

@@ -348,3 +348,59 @@ fn nothing_stays_of_what_is_not_completed() {
     folder.alone("export r.h5 -o x.xyz --frames :3").expect(0);
     assert_eq!(partial(&folder), 0);
 }
+
+#[test]
+fn frames_and_atoms_may_have_a_property_of_the_same_name() {
+    let folder = Folder::new();
+    let frame = |x: f64| {
+        format!(
+            "2\nProperties=species:S:1:pos:R:3:charge:R:1:tag:S:1 charge={x} tag=one charge_atoms={}\n\
+             Ar 0 0 0 {x} p\nAr 3 0 0 -{x} q\n",
+            x + 10.0
+        )
+    };
+    fs::write(folder.path("in.xyz"), frame(1.5) + &frame(2.5)).unwrap();
+    folder.import("in");
+    folder
+        .alone("export in.h5 -o in.npz")
+        .expect(0)
+        .says("in.h5: property \"charge\" is stored as \"charge_atoms_\": that name is taken");
+    folder
+        .alone("run in.h5 -o r.h5 -c null --carry all")
+        .expect(0);
+    folder.alone("export r.h5 -o r.npz").expect(0);
+    python(&folder, "same_names", &["in.npz", "r.npz"]);
+    // They go into extended XYZ as they came, where frames and atoms have names of their own.
+    let said = folder.alone("export in.h5 -o in.out.xyz").expect(0);
+    assert!(!said.stderr.contains("is stored as"), "{said}");
+    let text = fs::read_to_string(folder.path("in.out.xyz")).unwrap();
+    assert!(
+        text.contains(":charge:R:1") && text.contains(" charge=1.5"),
+        "{text}"
+    );
+}
+
+#[test]
+fn standard_output_is_told_of_as_a_file_is() {
+    let folder = Folder::new();
+    let result = result(&folder, "argon", "--frames :12");
+    let said = folder
+        .alone(&format!("export {result} -o - --max-force 1e9"))
+        .expect(0);
+    assert_eq!(said.stdout.matches("Lattice=").count(), 12);
+    for text in [
+        "standard output: 12 frames; 8 of 20 selected frames are not completed",
+        "left out: 0 by --max-force",
+    ] {
+        assert!(said.stderr.contains(text), "{said}");
+        assert!(!said.stdout.contains(text), "{said}");
+    }
+    for output in ["-", "none.xyz"] {
+        let said = folder
+            .alone(&format!("export {result} -o {output} --max-force 1e-9"))
+            .expect(1)
+            .error("none of 12 completed frames is left (left out: 12 by --max-force)");
+        assert!(said.stdout.is_empty(), "{said}");
+        assert!(!folder.path(output).exists());
+    }
+}

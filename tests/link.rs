@@ -260,3 +260,74 @@ fn each_frame_repeats_as_it_did() {
         assert_eq!(all, [expected.clone(), expected]);
     }
 }
+
+/// Numbers that stand one after the other have one unit.
+#[test]
+fn what_is_not_in_one_unit_is_left_out_and_said() {
+    let folder = Folder::new();
+    let text = "1\nProperties=species:S:1:pos:R:3:vel:R:3 Time=1.0\nAr 0 0 0 0.5 0 0\n";
+    fs::write(folder.path("in.xyz"), text).unwrap();
+    folder.import("in");
+    for (name, carry) in [
+        ("a", ":Angstrom ps-1"),
+        ("n", ":nm ps-1"),
+        ("b", ":Angstrom ps-1"),
+    ] {
+        let run = format!("run in.h5 -o {name}.h5 -c null --carry");
+        let run = folder.alone(&run).arg(&format!("velocity=vel{carry}"));
+        run.expect(0);
+    }
+    let change = |name: &str, path: &str, unit: Option<&str>| {
+        let file = hdf5::File::open_rw(folder.path(name)).unwrap();
+        let dataset = file
+            .dataset(&format!("particles/trajectory/{path}"))
+            .unwrap();
+        dataset.delete_attr("unit").unwrap();
+        if let Some(unit) = unit {
+            let unit: hdf5::types::VarLenUnicode = unit.parse().unwrap();
+            let attribute = dataset.new_attr::<hdf5::types::VarLenUnicode>();
+            attribute
+                .create("unit")
+                .unwrap()
+                .write_scalar(&unit)
+                .unwrap();
+        }
+    };
+    let shown = |path: &str| {
+        let file = hdf5::File::open(folder.path("l.h5")).unwrap();
+        file.dataset(&format!("particles/trajectory/{path}"))
+            .is_ok()
+    };
+    let link = |names: &str| folder.alone(&format!("link {names} -o l.h5 --overwrite"));
+    let said = link("a.h5 b.h5").expect(0);
+    assert!(!said.stderr.contains("WARN"), "{said}");
+    assert!(shown("velocity/value") && shown("velocity/time"));
+    let said = link("a.h5 b.h5 n.h5").expect(0);
+    let about = "/particles/trajectory/velocity is in Angstrom ps-1 in a.h5 and in nm ps-1 in n.h5, and is not shown";
+    assert!(said.stderr.contains(about), "{said}");
+    assert!(!shown("velocity/value") && shown("position/value"));
+    change("b.h5", "velocity/value", None);
+    let said = link("b.h5 a.h5").expect(0);
+    let about = "velocity is without a unit in b.h5 and in Angstrom ps-1 in a.h5, and is not shown";
+    assert!(
+        said.stderr.contains(about) && !shown("velocity/value"),
+        "{said}"
+    );
+    // Times are those of all groups: said once, shown nowhere.
+    change("b.h5", "position/time", Some("fs"));
+    let said = link("a.h5 b.h5").expect(0);
+    let about =
+        "/particles/trajectory/position/time is in ps in a.h5 and in fs in b.h5, and is not shown";
+    assert!(said.stderr.contains(about), "{said}");
+    assert_eq!(said.stderr.matches("/time is in").count(), 1, "{said}");
+    assert!(shown("position/step") && !shown("position/time") && !shown("forces/time"));
+    folder.alone("verify l.h5").expect(0);
+    folder.alone("export l.h5 -o l.xyz").expect(0);
+    // Without forces it is no result.
+    fs::remove_file(folder.path("l.h5")).unwrap();
+    change("b.h5", "forces/value", Some("hartree bohr-1"));
+    link("a.h5 b.h5")
+        .expect(1)
+        .error("forces/value is in eV Angstrom-1 in a.h5 and in hartree bohr-1 in b.h5");
+    assert!(!folder.path("l.h5").exists());
+}

@@ -189,6 +189,54 @@ fn in_the_reader_any_positions_may_stay_in_the_input() {
     assert!(said.contains("Could not detect the file format"), "{said}");
 }
 
+/// Two results as one, and a copy of that which shows nothing of other files.
+#[test]
+fn in_the_reader_any_results_are_linked() {
+    let folder = Folder::new();
+    let mut source = String::new();
+    for (name, atoms, frames) in [("one", 20, "--frames :3"), ("two", 20, "")] {
+        folder.import_frames(name, &perturbed("argon_npt.xyz", 5, atoms));
+        source += &std::fs::read_to_string(folder.path(&format!("{name}.xyz"))).unwrap();
+        let run = format!("run {name}.h5 -o {name}.r.h5 --calculator null {frames}");
+        folder.alone(&run).expect(0);
+    }
+    std::fs::write(folder.path("both.xyz"), source).unwrap();
+    folder.alone("link one.r.h5 two.r.h5 -o l.h5").expect(0);
+    folder.alone("repack l.h5 -o own.h5").expect(0);
+    let samples = ["l.h5", "own.h5"].map(|result| Sample {
+        result,
+        source: "both.xyz".into(),
+        exactness: "exact",
+    });
+    for reader in ["mdanalysis", "znh5md", "ovito"] {
+        reads(&folder, reader, &samples);
+    }
+    // What is gone has no positions, and no cell.
+    std::fs::rename(folder.path("two.r.h5"), folder.path("away.h5")).unwrap();
+    let file = hdf5::File::open(folder.path("l.h5")).unwrap();
+    let of = |name: &str| file.dataset(&format!("AMBER/{name}")).unwrap();
+    let lengths = of("cell_lengths").read_raw::<f64>().unwrap();
+    assert!(lengths[..15].iter().all(|x| *x > 0.0) && lengths[15..] == [0.0; 15]);
+    let positions = of("coordinates").read_raw::<f64>().unwrap();
+    assert!(positions[300..].iter().all(|x| x.is_nan()));
+    drop(file);
+    std::fs::rename(folder.path("away.h5"), folder.path("two.r.h5")).unwrap();
+    // Sets of different sizes, and positions in another file, are nothing for AMBER.
+    folder.import_frames("small", &perturbed("argon_npt.xyz", 5, 8));
+    let run = "run small.h5 -o small.r.h5 --calculator null";
+    folder.alone(run).expect(0);
+    let elsewhere = "run one.h5 -o linked.h5 --calculator null --geometry link";
+    folder.alone(elsewhere).expect(0);
+    for other in ["small.r.h5", "linked.h5"] {
+        folder
+            .alone(&format!("link one.r.h5 {other} -o l.h5 --overwrite"))
+            .expect(0);
+        folder.alone("verify l.h5").expect(0);
+        let file = hdf5::File::open(folder.path("l.h5")).unwrap();
+        assert!(!file.link_exists("AMBER"), "{other}");
+    }
+}
+
 /// Every atom has a velocity, a mass that never changes, and a number.
 fn with_properties(folder: &Folder) {
     let mut text = String::new();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::adapters::cores::Given;
+use crate::adapters::hdf5::origin::Origin;
 use crate::adapters::hdf5::reason;
 use crate::adapters::hdf5::trajectory_writer::{Authorship, TrajectoryWriter};
 use crate::adapters::legend::{Legend, Species};
@@ -88,6 +89,19 @@ pub fn execute(args: &ImportArgs) -> Result<()> {
 /// # Errors
 /// As every error, a wish to stop leaves nothing behind.
 pub fn import(args: &ImportArgs, go_on: GoOn<'_>) -> Result<(u64, u64)> {
+    import_as(args, None, &|_| Ok(()), go_on)
+}
+
+/// Imports into a file that says of which source it is, and gets its name if `looks_right` with it.
+///
+/// # Errors
+/// As every error, a wish to stop leaves nothing behind.
+pub fn import_as(
+    args: &ImportArgs,
+    origin: Option<&Origin>,
+    looks_right: &dyn Fn(&Path) -> Result<()>,
+    go_on: GoOn<'_>,
+) -> Result<(u64, u64)> {
     let legend = Legend::new(args.species.as_deref(), args.length_unit.as_deref())?;
     if args.topology.is_some() && matches!(legend.species, Some(Species::List(_))) {
         return Err(Error::usage(
@@ -105,7 +119,8 @@ pub fn import(args: &ImportArgs, go_on: GoOn<'_>) -> Result<(u64, u64)> {
         tracing::warn!("{remark}");
     }
     let (frames, atoms) = (schema.frames, schema.atoms);
-    write(args, &hints, &out, schema, &progress)?;
+    write(args, &hints, (&out, origin), schema, &progress)?;
+    looks_right(out.path())?;
     out.publish()?;
     progress.bar.finish_and_clear();
     Ok((frames, atoms))
@@ -152,7 +167,7 @@ fn survey(
 fn write(
     args: &ImportArgs,
     hints: &Hints,
-    out: &WholeFile,
+    (out, origin): (&WholeFile, Option<&Origin>),
     schema: Schema,
     progress: &Progress<'_>,
 ) -> Result<()> {
@@ -173,6 +188,7 @@ fn write(
         author: &args.author,
         version: env!("CARGO_PKG_VERSION"),
         said: &said(args.species.as_deref(), args.length_unit.as_deref()),
+        origin,
     };
     let mut writer = TrajectoryWriter::create(out.path(), schema, &authorship).map_err(failed)?;
     for renamed in writer.remarks() {

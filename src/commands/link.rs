@@ -18,8 +18,10 @@ Examples:
   framewise export all.h5 -o train.extxyz
 
 The file holds virtual datasets (HDF5 1.10): nothing is copied, and what a run goes on to compute shows at once. Whatever
-reads a result reads it: status, verify, export, compare, h5py. Frames of a result that is moved away are undefined;
-files in the folder of the link, or below it, may be moved together with it. `repack` makes a file of its own of it.")]
+reads a result reads it: status, verify, export, compare, h5py, OVITO where it opens each of them and the numbers of atoms
+are the same. What is not in one unit in all of them is left out, and said. Frames of a result that is moved away are
+undefined; files in the folder of the link, or below it, may be moved together with it. `repack` makes a file of its own of
+it.")]
 pub struct LinkArgs {
     /// Results of `framewise run`, in the order of their frames
     #[arg(required = true, value_name = "RESULT")]

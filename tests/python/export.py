@@ -1,6 +1,6 @@
 """Reads what `framewise export` wrote with NumPy, ASE and pyarrow, and compares it with the result, bit for bit.
 
-usage: export.py npz|dump|parquet|named RESULT FILE
+usage: export.py npz|dump|parquet|named RESULT FILE | export.py same_names FILE...
 """
 import sys
 
@@ -121,5 +121,15 @@ def named(result, path):
         same(np.reshape(atoms.info["REF_stress"], (3, 3), order="F"), r.stress[k], "stress")
 
 
+def same_names(*paths):
+    """A number of frames and a column have one name, and another number of frames has that which the column would get."""
+    for path in paths:
+        z = np.load(path)
+        assert len(set(z.files)) == len(z.files), z.files
+        same(z["charge"], [1.5, 2.5], "charge")
+        same(z["charge_atoms"], [11.5, 12.5], "charge_atoms")
+        same(z["charge_atoms_"], [[1.5, -1.5], [2.5, -2.5]], "charge_atoms_")
+
+
 if __name__ == "__main__":
-    {"npz": npz, "dump": dump, "parquet": parquet, "named": named}[sys.argv[1]](*sys.argv[2:])
+    {"npz": npz, "dump": dump, "parquet": parquet, "named": named, "same_names": same_names}[sys.argv[1]](*sys.argv[2:])

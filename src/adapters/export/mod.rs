@@ -5,12 +5,14 @@ pub mod npz;
 pub mod parquet;
 pub mod text;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use crate::adapters::extxyz::writer::{Labelled, Names};
-use crate::adapters::source::properties::Properties;
+use crate::adapters::source::properties::{Properties, Property};
+use crate::adapters::source::values::Kind;
 
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +87,46 @@ impl Format {
             }
             Self::LammpsDump => [Vec::new(), Vec::new()],
         }
+    }
+}
+
+impl Format {
+    /// Gives properties names of their own where frames and atoms have one of the same name and the file has room for one of
+    /// them; says which, and how they are called now.
+    pub fn keep_apart(self, more: &mut Properties) -> Vec<(String, String)> {
+        if self != Self::Npz {
+            return Vec::new();
+        }
+        let is_written = |property: &Property| property.values.kind() != Kind::Text;
+        let written = more
+            .of_frames
+            .iter_mut()
+            .map(|property| (property, "_frames"));
+        let written = written.chain(
+            more.of_atoms
+                .iter_mut()
+                .map(|property| (property, "_atoms")),
+        );
+        let written: Vec<_> = written
+            .filter(|(property, _)| is_written(property))
+            .collect();
+        let all = written.iter().map(|(property, _)| property.name.clone());
+        let mut others: Vec<_> = all.collect();
+        let mut taken = BTreeSet::new();
+        let mut renamed = Vec::new();
+        for (property, ending) in written {
+            let name = property.name.clone();
+            if taken.contains(&name) {
+                property.name.push_str(ending);
+                while others.contains(&property.name) {
+                    property.name.push('_');
+                }
+                others.push(property.name.clone());
+                renamed.push((name, property.name.clone()));
+            }
+            taken.insert(property.name.clone());
+        }
+        renamed
     }
 }
 

@@ -10,6 +10,8 @@
 //! | `positions`, `forces` | (F,A,3) | Å, eV/Å |
 //! | any other name | (F,...) or (F,A,...) | a property of frames or of atoms: numbers and truths, no texts |
 //!
+//! A property of atoms with the name of one of frames has `_atoms` after it.
+//!
 //! Frames of different sizes have (ΣA) and (ΣA,...) for what is of atoms, and `offsets` (F+1). How many there are is known
 //! at the end: until then each array waits in a nameless temporary file (`TMPDIR`). What was not computed is not there.
 

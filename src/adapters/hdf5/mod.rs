@@ -16,6 +16,7 @@ pub mod input;
 pub mod layout;
 pub mod link;
 pub mod locate;
+pub mod origin;
 mod pace;
 pub mod readback;
 pub mod repack;

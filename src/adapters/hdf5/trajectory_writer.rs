@@ -13,7 +13,8 @@
 //!
 //! Every `step` and `time` is a hard link to the position's. The attribute `source` of `time` says
 //! `frame index` where the source has no time. A `/` in a name becomes U+2215, and a name that is taken gets a `_`; the
-//! attribute `name` of the group then says what the source called it.
+//! attribute `name` of the group then says what the source called it. What `run` imports on its way says what it was made of, in
+//! attributes of the creator, see [`Origin`].
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -22,6 +23,7 @@ use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group};
 use ndarray::arr1;
 
+use super::origin::Origin;
 use super::slab::{Slab, TextSlab};
 use super::write_text;
 use crate::adapters::source::SourceFrame;
@@ -67,6 +69,8 @@ pub struct Authorship<'a> {
     pub version: &'a str,
     /// What the user said of the sources; nothing, mostly.
     pub said: &'a str,
+    /// The source, of an import that a run has made.
+    pub origin: Option<&'a Origin>,
 }
 
 #[derive(Debug)]
@@ -93,6 +97,9 @@ impl TrajectoryWriter {
         write_text(&creator, "version", authorship.version)?;
         if !authorship.said.is_empty() {
             write_text(&creator, SAID, authorship.said)?;
+        }
+        if let Some(origin) = authorship.origin {
+            origin.write(&creator)?;
         }
 
         let group = file.create_group("particles")?.create_group("trajectory")?;

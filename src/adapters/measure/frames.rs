@@ -154,6 +154,7 @@ impl Recipe {
             author: "framewise bench",
             version: env!("CARGO_PKG_VERSION"),
             said: "",
+            origin: None,
         };
         let mut writer = TrajectoryWriter::create(path, schema, &authorship).map_err(doing())?;
         let mut state = 1;

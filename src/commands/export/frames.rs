@@ -89,10 +89,14 @@ impl Frames {
         for (name, why) in self.extras.left_out() {
             tracing::warn!("{path}: property {name:?} is left out: {why}");
         }
+        let mut more = self.extras.begin();
+        for (name, new) in format.keep_apart(&mut more) {
+            tracing::warn!("{path}: property {name:?} is stored as {new:?}: that name is taken");
+        }
         Contents {
             names,
             has_labels: self.has_labels(),
-            more: self.extras.begin(),
+            more,
         }
     }
 

@@ -51,7 +51,8 @@ Further properties of frames and atoms go along: in a result those that `run --c
 extxyz: numbers with all their digits. lammps-dump: id type element xu yu zu fx fy fz, the type being the atomic number;
 frames whose cells are not of LAMMPS' restricted triclinic kind are turned, positions and forces alike. npz: frame,
 energy, stress, cell, pbc, species, positions, forces; sets of frames of different sizes have the atoms of all frames
-one after the other, and offsets; properties that are numbers are further arrays. parquet: frame, n_atoms, formula,
+one after the other, and offsets; properties that are numbers are further arrays, a property of atoms with the name of one of
+frames as NAME_atoms. parquet: frame, n_atoms, formula,
 status, energy, energy_per_atom, max_force, seconds, properties that are one value for each frame; one row for each
 selected frame, completed or not, unless there is a filter or a split.")]
 pub struct ExportArgs {
@@ -257,7 +258,17 @@ pub fn export(args: &ExportArgs, go_on: GoOn<'_>) -> Result<()> {
     let contents = source.contents(format, args.names());
     let mut filter = Filter::new(args.max_force, args.energy_window);
     if args.output == Path::new("-") {
-        return to_pipe(args, &mut source, frames, &mut filter, go_on);
+        let Some(written) = to_pipe(args, &mut source, frames, &mut filter, go_on)? else {
+            return Ok(());
+        };
+        if written == 0 {
+            return Err(none_left(args, &completed, &filter));
+        }
+        say(&source, "standard output", written, (&selected, &completed));
+        if let Some(said) = filter.said() {
+            tracing::info!("{said}");
+        }
+        return Ok(());
     }
     let paths = match &args.split {
         Some(split) => split.paths(&args.output),
@@ -282,11 +293,7 @@ pub fn export(args: &ExportArgs, go_on: GoOn<'_>) -> Result<()> {
         file.sink.write(row).map_err(|e| broken(&file.path, &e))
     })?;
     if files.iter().all(|file| file.frames == 0) {
-        let said = filter.said().unwrap_or_default();
-        return Err(Error::failure(format!(
-            "{shown}: none of {} completed frames is left ({said})",
-            completed.len()
-        )));
+        return Err(none_left(args, &completed, &filter));
     }
     let mut whole = Vec::new();
     for file in files {
@@ -297,23 +304,37 @@ pub fn export(args: &ExportArgs, go_on: GoOn<'_>) -> Result<()> {
         file.sink.finish().map_err(|e| broken(&file.path, &e))?;
         whole.push((file.path, file.frames, file.file));
     }
-    let left = selected.len() - completed.len();
     for (path, frames, file) in whole {
         file.publish()?;
-        if source.has_labels() {
-            tracing::info!(
-                "{}: {frames} frames; {left} of {} selected frames are not completed",
-                path.display(),
-                selected.len()
-            );
-        } else {
-            tracing::info!("{}: {frames} frames, without results", path.display());
-        }
+        let name = path.display().to_string();
+        say(&source, &name, frames, (&selected, &completed));
     }
     if let Some(said) = filter.said() {
         tracing::info!("{said}");
     }
     Ok(())
+}
+
+fn none_left(args: &ExportArgs, completed: &FrameSet, filter: &Filter) -> Error {
+    Error::failure(format!(
+        "{}: none of {} completed frames is left ({})",
+        args.file.display(),
+        completed.len(),
+        filter.said().unwrap_or_default()
+    ))
+}
+
+/// Says how many frames were written.
+fn say(source: &Frames, into: &str, frames: u64, (selected, completed): (&FrameSet, &FrameSet)) {
+    if source.has_labels() {
+        tracing::info!(
+            "{into}: {frames} frames; {} of {} selected frames are not completed",
+            selected.len() - completed.len(),
+            selected.len()
+        );
+    } else {
+        tracing::info!("{into}: {frames} frames, without results");
+    }
 }
 
 /// A file under a temporary name.
@@ -343,13 +364,14 @@ fn broken(path: &Path, error: &io::Error) -> Error {
     Error::failure(format!("{}: cannot be written: {error}", path.display()))
 }
 
+/// How many frames were written; none where the reader had seen enough before the end.
 fn to_pipe(
     args: &ExportArgs,
     source: &mut Frames,
     frames: FrameSet,
     filter: &mut Filter,
     go_on: GoOn<'_>,
-) -> Result<()> {
+) -> Result<Option<u64>> {
     let format = args.format();
     if args.split.is_some() || !format.is_text() {
         return Err(Error::usage(
@@ -363,22 +385,25 @@ fn to_pipe(
     };
     // The reader of a pipe that has seen enough is no failure.
     let mut closed = false;
+    let mut written = 0;
     let failed = |e: &io::Error| Error::failure(format!("standard output: {e}"));
     let done = source.for_each(frames, go_on, &mut |row| {
         if !filter.keeps(&row.labelled) {
             return Ok(());
         }
+        written += 1;
         sink.write(row).map_err(|e| {
             closed = e.kind() == ErrorKind::BrokenPipe;
             failed(&e)
         })
     });
     if closed {
-        return Ok(());
+        return Ok(None);
     }
     done?;
     match sink.finish() {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(failed(&e)),
-        _ => Ok(()),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(None),
+        Err(e) => Err(failed(&e)),
+        Ok(()) => Ok(Some(written)),
     }
 }

@@ -28,6 +28,9 @@ Examples:
 
 The result file is the checkpoint: after a kill, run the same command again, on any number of ranks.
 
+Of several inputs, one of another format (c.xyz) is imported beside its result (results/c.frames.h5), and that import is used
+again as long as the input is the same file. Nothing else of that name is used or replaced.
+
 Job file (--config): the same names as the flags, for instance
   calculator = \"lennard-jones\"
   param = [\"epsilon=0.0104\", \"sigma=3.4\"]
@@ -39,7 +42,8 @@ pub struct RunArgs {
     #[serde(deserialize_with = "one_or_many")]
     pub input: Vec<PathBuf>,
 
-    /// Inputs from a file: a path on each line, and after a tab the name of its result, if it is to have another one
+    /// Inputs from a file: a path on each line, and after a tab the name of its result in the folder -o, or below it, if
+    /// it is to have another one
     #[arg(long, value_name = "FILE", conflicts_with = "input")]
     pub manifest: Option<PathBuf>,
 

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::domain::error::{Error, Result};
 
-use super::Assignment;
+use super::{Assignment, imported};
 
 /// A path on each line, and after a tab the name of its result. Empty lines and those that begin with # say nothing.
 pub(super) fn read(path: &Path) -> Result<Vec<(PathBuf, Option<PathBuf>)>> {
@@ -65,7 +65,39 @@ pub(super) fn assign(
         }
         all.push(Assignment { input, result });
     }
+    keep_imports_apart(&all, &taken)?;
     Ok(all)
+}
+
+/// Inputs of other formats are imported beside their results, where neither a result nor another import may be.
+fn keep_imports_apart(all: &[Assignment], taken: &BTreeMap<PathBuf, PathBuf>) -> Result<()> {
+    let mut imports: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+    for Assignment { input, result } in all {
+        let import = imported::beside(result);
+        let (result_of, import_of) = (taken.get(&import), imports.get(&import).copied());
+        // Only then is it worth a look at the file.
+        if let Some(other) = result_of.filter(|_| imported::is_needed(input)) {
+            return Err(Error::usage(format!(
+                "{}: is imported into {}, where the result of {} would be; name them in a --manifest, after a tab",
+                input.display(),
+                import.display(),
+                other.display()
+            )));
+        }
+        match import_of.filter(|other| imported::is_needed(other)) {
+            Some(other) if imported::is_needed(input) => {
+                return Err(Error::usage(format!(
+                    "{} and {}: both would be imported into {}; name them in a --manifest, after a tab",
+                    other.display(),
+                    input.display(),
+                    import.display()
+                )));
+            }
+            Some(_) => {}
+            None => drop(imports.insert(import, input)),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

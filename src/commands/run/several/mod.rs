@@ -1,6 +1,7 @@
 //! Several inputs in one launch: each is a job with a result of its own, the largest first; what is wrong with one of them
 //! does not stop the others.
 
+mod imported;
 mod manifest;
 mod profile;
 mod sized;
@@ -9,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::adapters::hdf5::create::folder_of;
 use crate::adapters::hdf5::ffi::open_objects;
 use crate::adapters::hdf5::result_reader::ResultReader;
 use crate::adapters::mpi::MpiRanks;
@@ -156,6 +158,13 @@ impl Several {
         }
         conclude(&ended, left.len())
     }
+}
+
+/// Makes the folder of a result: a manifest may name some below that of -o.
+fn make_folder(result: &Path) -> Result<()> {
+    let folder = folder_of(result);
+    fs::create_dir_all(&folder)
+        .map_err(|e| Error::failure(format!("{}: cannot be made: {e}", folder.display())))
 }
 
 /// The command for one of the inputs.

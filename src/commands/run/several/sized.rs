@@ -1,17 +1,15 @@
 //! How large each input is. Those of other formats are imported for it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::adapters::hdf5::input::Input;
-use crate::adapters::hdf5::trajectory_writer::SAID;
-use crate::adapters::hdf5::{failed, has_signature, open_read_only, text_attribute};
-use crate::commands::import::{ImportArgs, import, said};
 use crate::domain::error::{GoOn, Kind, Result};
 
 use super::super::args::RunArgs;
-use super::{Assignment, job_args};
+use super::imported;
+use super::{Assignment, job_args, make_folder};
 
 /// An input that was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,11 +51,11 @@ impl Sized {
             result: one.result.clone(),
             ..Self::default()
         };
-        let looked = frames_in(args, one, go_on).and_then(|path| {
+        let looked = imported::frames_in(args, one, go_on).and_then(|path| {
             sized.frames_in.clone_from(&path);
             let input = Input::open_as(&path, &sized.args(args).asked()?)?;
             (sized.frames, sized.atoms) = (input.frames(), input.total_atoms());
-            Ok(())
+            make_folder(&one.result)
         });
         match looked {
             Err(stopped) if stopped.kind == Kind::Stopped => return Err(stopped),
@@ -73,46 +71,5 @@ impl Sized {
             (args.species, args.length_unit) = (None, None);
         }
         args
-    }
-}
-
-/// The HDF5 file with the frames of an input: itself, or what it is imported into beside the result, unless that was done
-/// after the last change of the input, and was told the same of it.
-fn frames_in(args: &RunArgs, one: &Assignment, go_on: GoOn<'_>) -> Result<PathBuf> {
-    if !one.input.is_file() || has_signature(&one.input).unwrap_or(true) {
-        return Ok(one.input.clone());
-    }
-    let imported = one.result.with_extension("frames.h5");
-    let told = said(args.species.as_deref(), args.length_unit.as_deref());
-    if !is_newer(&imported, &one.input) || told != told_before(&imported) {
-        let args = ImportArgs {
-            sources: vec![one.input.clone()],
-            output: imported.clone(),
-            overwrite: true,
-            topology: None,
-            species: args.species.clone(),
-            length_unit: args.length_unit.clone(),
-            author: "unknown".into(),
-        };
-        import(&args, go_on)?;
-    }
-    Ok(imported)
-}
-
-/// What an earlier import was told.
-fn told_before(imported: &Path) -> String {
-    let creator = open_read_only(imported).and_then(|file| {
-        file.group("h5md/creator")
-            .map_err(failed(imported.display()))
-    });
-    let told = creator.map(|creator| text_attribute(&creator, SAID));
-    told.ok().flatten().unwrap_or_default()
-}
-
-fn is_newer(file: &Path, than: &Path) -> bool {
-    let changed = |path: &Path| path.metadata().and_then(|found| found.modified());
-    match (changed(file), changed(than)) {
-        (Ok(file), Ok(than)) => file > than,
-        _ => false,
     }
 }

@@ -3,7 +3,8 @@
 //! It is itself what a result is, so that whatever reads a result reads it. The frames of a source that is not there any more are
 //! undefined and NaN.
 
-use std::collections::BTreeMap;
+mod sources;
+
 use std::path::{Path, PathBuf};
 
 use ::hdf5::types::{FloatSize, TypeDescriptor};
@@ -12,23 +13,14 @@ use ::hdf5::{Dataset, File, FileBuilder, Group, Hyperslab, Selection, SliceOrInd
 use crate::domain::error::Result;
 use crate::planning::status::Status;
 
-use super::create::{folder_of, group, write_h5md};
-use super::geometry::{share_time_axis, write_boundary};
+use super::create::{group, write_h5md};
+use super::geometry::write_boundary;
 use super::input::Input;
 use super::repack::copy_attributes;
 use super::result_reader::ResultReader;
-use super::{failed, history, layout, open_read_only, write_text};
+use super::{amber, failed, history, layout, write_text};
 
-/// A result that is shown.
-struct Source {
-    path: PathBuf,
-    /// Shape and type of each dataset, by path. Files are not kept open: there may be more of them than a process may have.
-    datasets: BTreeMap<String, (Vec<usize>, TypeDescriptor)>,
-    frames: usize,
-    total_atoms: usize,
-    /// Atoms in each frame; `None` where they differ.
-    atoms: Option<usize>,
-}
+use sources::{SHOWN, Source, Stored, differing_units, literal, open, seen_from};
 
 /// What was shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,8 +42,6 @@ const MANDATORY: [&str; 6] = [
     layout::SPECIES,
     "/particles/trajectory/box/edges",
 ];
-/// What has the name of a group of which values are shown.
-const SHOWN: [&str; 3] = ["/particles", "/observables", layout::FRAMEWISE];
 
 /// Makes the file at `path`, which will be known as `target`, of the results `sources`.
 pub fn link(path: &Path, target: &Path, sources: &[PathBuf]) -> Result<Linked> {
@@ -65,13 +55,7 @@ pub fn link(path: &Path, target: &Path, sources: &[PathBuf]) -> Result<Linked> {
             None => common = Some(told.into_iter().collect()),
             Some(common) => common.retain(|(name, value)| told.get(name) == Some(value)),
         }
-        opened.push(Source {
-            path: source.clone(),
-            frames: reader.n_frames() as usize,
-            total_atoms: reader.total_atoms() as usize,
-            atoms: reader.atoms().map(|atoms| atoms as usize),
-            datasets: datasets(source)?,
-        });
+        opened.push(Source::new(source, &reader)?);
     }
     let common = common.unwrap_or_default();
     for name in [
@@ -98,6 +82,7 @@ pub fn link(path: &Path, target: &Path, sources: &[PathBuf]) -> Result<Linked> {
     };
     show.all().map_err(doing())?;
     show.directions()?;
+    show.amber().map_err(doing())?;
     let ours = group(&file, layout::FRAMEWISE).map_err(doing())?;
     history::create(&ours).map_err(doing())?;
     for (name, value) in &common {
@@ -109,40 +94,6 @@ pub fn link(path: &Path, target: &Path, sources: &[PathBuf]) -> Result<Linked> {
         frames: opened.iter().map(|one| one.frames as u64).sum(),
         atoms: opened.iter().map(|one| one.total_atoms as u64).sum(),
     })
-}
-
-fn open(path: &Path) -> ::hdf5::Result<File> {
-    open_read_only(path).map_err(|e| ::hdf5::Error::from(e.message))
-}
-
-/// What a source has that may be shown.
-fn datasets(path: &Path) -> Result<BTreeMap<String, (Vec<usize>, TypeDescriptor)>> {
-    let file = open_read_only(path)?;
-    let mut found = BTreeMap::new();
-    for top in SHOWN {
-        if let Ok(group) = file.group(top) {
-            collect(&group, top, &mut found).map_err(failed(path.display()))?;
-        }
-    }
-    Ok(found)
-}
-
-fn collect(
-    group: &Group,
-    at: &str,
-    found: &mut BTreeMap<String, (Vec<usize>, TypeDescriptor)>,
-) -> ::hdf5::Result<()> {
-    for name in group.member_names()? {
-        let path = format!("{at}/{name}");
-        if let Ok(dataset) = group.dataset(&name) {
-            if let Ok(kind) = dataset.dtype()?.to_descriptor() {
-                found.insert(path, (dataset.shape(), kind));
-            }
-        } else if let Ok(child) = group.group(&name) {
-            collect(&child, &path, found)?;
-        }
-    }
-    Ok(())
 }
 
 struct Show<'a> {
@@ -225,11 +176,50 @@ impl Show<'_> {
         let again = group(self.file, &format!("{}/pbc", layout::BOX)).map_err(doing())?;
         again
             .link_hard(&dataset.name(), "value")
-            .and_then(|()| share_time_axis(&again))
+            .and_then(|()| self.share_time_axis(&again))
             .map_err(doing())
     }
 
-    fn group(&self, from: &Group, path: &str) -> ::hdf5::Result<()> {
+    /// Steps and times, which are not there where sources have them in different units.
+    fn share_time_axis(&self, group: &Group) -> ::hdf5::Result<()> {
+        for name in ["step", "time"] {
+            let shown = format!("{}/{name}", layout::POSITION);
+            if self.file.link_exists(&shown) {
+                group.link_hard(&shown, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What OVITO reads, where all sources have it: their cells, and links to what is shown already.
+    fn amber(&self) -> ::hdf5::Result<()> {
+        let cells = ["cell_lengths", "cell_angles"];
+        let paths = cells.map(|name| format!("{}/{name}", layout::AMBER));
+        let have = |source: &Source| {
+            let has = |path: &String| source.datasets.contains_key(path);
+            paths.iter().all(has)
+        };
+        let Some(atoms) = self.sources[0].atoms else {
+            return Ok(());
+        };
+        if self.ragged || !self.sources.iter().all(have) {
+            return Ok(());
+        }
+        let first = open(&self.sources[0].path)?;
+        let made = group(self.file, layout::AMBER)?;
+        for (name, path) in cells.iter().zip(&paths) {
+            self.dataset(&first.dataset(path)?, &made, name, path)?;
+        }
+        if cells.iter().any(|name| !made.link_exists(name)) {
+            return self.file.unlink(layout::AMBER);
+        }
+        let frames = self.sources.iter().map(|one| one.frames).sum();
+        amber::link(self.file, frames, atoms)
+    }
+
+    /// Shows a group; why its `value` is not shown, where that is a matter of units.
+    fn group(&self, from: &Group, path: &str) -> ::hdf5::Result<Option<String>> {
+        let mut in_other_units = None;
         let made = group(self.file, path)?;
         if path != layout::FRAMEWISE {
             copy_attributes(from, &made)?;
@@ -237,11 +227,18 @@ impl Show<'_> {
         for name in from.member_names()? {
             let path = format!("{path}/{name}");
             if let Ok(dataset) = from.dataset(&name) {
+                if let Some(units) = differing_units(self.sources, &path) {
+                    self.say_units(&name, &path, &units);
+                    if name == "value" {
+                        in_other_units = Some(units);
+                    }
+                    continue;
+                }
                 self.dataset(&dataset, &made, &name, &path)?;
             } else if path != layout::SEGMENTS
                 && let Ok(child) = from.group(&name)
             {
-                self.group(&child, &path)?;
+                let units = self.group(&child, &path)?;
                 // A property that not all of them have.
                 let lacks = |group: &Group| !group.link_exists("value");
                 if !lacks(&child) && lacks(&made.group(&name)?) {
@@ -250,18 +247,36 @@ impl Show<'_> {
                         continue;
                     }
                     if MANDATORY.iter().any(|group| *group == path) {
-                        return Err(::hdf5::Error::from(format!(
-                            "{path}/value is not of one type and shape in all of them; `framewise repack` them alike first"
+                        return Err(::hdf5::Error::from(units.map_or_else(
+                            || {
+                                format!(
+                                    "{path}/value is not of one type and shape in all of them; `framewise repack` them alike first"
+                                )
+                            },
+                            |units| format!("{path}/value {units}; what is linked has one unit"),
                         )));
                     }
-                    tracing::warn!(
-                        "{path} is not the same kind of thing in all of them, and is not shown"
-                    );
+                    match units {
+                        Some(units) => tracing::warn!("{path} {units}, and is not shown"),
+                        None => tracing::warn!(
+                            "{path} is not the same kind of thing in all of them, and is not shown"
+                        ),
+                    }
                     made.unlink(&name)?;
                 }
             }
         }
-        Ok(())
+        Ok(in_other_units)
+    }
+
+    /// What is not the `value` of a group is said here; the times of frames, which every group has once more, once.
+    fn say_units(&self, name: &str, path: &str, units: &str) {
+        let times = format!("{}/time", layout::POSITION);
+        let again =
+            name == "time" && path != times && differing_units(self.sources, &times).is_some();
+        if name != "value" && !again {
+            tracing::warn!("{path} {units}, and is not shown");
+        }
     }
 
     /// Shows a dataset that all sources have, with a row for each frame or each atom.
@@ -272,7 +287,10 @@ impl Show<'_> {
         let kind = first.dtype()?.to_descriptor()?;
         let mut parts = Vec::with_capacity(self.sources.len());
         for source in self.sources {
-            let Some((shape, its)) = source.datasets.get(path) else {
+            let Some(Stored {
+                shape, kind: its, ..
+            }) = source.datasets.get(path)
+            else {
                 return Ok(());
             };
             let rows = match source.atoms {
@@ -342,6 +360,8 @@ impl Show<'_> {
         }
         // What is shown of a source that is gone.
         let builder = builder.with_dcpl(|list| match kind {
+            // Zeros are no cell.
+            _ if path.starts_with(layout::AMBER) => list,
             TypeDescriptor::Float(FloatSize::U8) => list.fill_value(f64::NAN),
             TypeDescriptor::Float(FloatSize::U4) => list.fill_value(f32::NAN),
             _ if path == layout::STATUS => list.fill_value(Status::Undefined.code()),
@@ -380,21 +400,5 @@ impl Show<'_> {
             column.create(name)?.write_raw(&values)?;
         }
         Ok(())
-    }
-}
-
-/// A name as HDF5 takes it in virtual datasets, where a percent sign begins a number of blocks.
-fn literal(name: &str) -> String {
-    name.replace('%', "%%")
-}
-
-/// The path of a source as seen from the folder of the target: they can be moved together. Absolute where there is no way.
-fn seen_from(target: &Path, source: &Path) -> String {
-    let (Ok(source), Ok(folder)) = (source.canonicalize(), folder_of(target).canonicalize()) else {
-        return source.display().to_string();
-    };
-    match source.strip_prefix(&folder) {
-        Ok(inside) => inside.display().to_string(),
-        Err(_) => source.display().to_string(),
     }
 }
