@@ -226,9 +226,9 @@ fn an_input_that_has_changed_is_imported_anew_and_its_result_is_another() {
         let before = fs::read(&import).unwrap();
         let last = import.metadata().unwrap().modified().unwrap();
         // The same bytes with another time are the same frames.
-        let source = fs::File::options().append(true);
         let touch = |time| {
-            let file = source.open(folder.path("md.xyz")).unwrap();
+            let mut file = fs::File::options();
+            let file = file.append(true).open(folder.path("md.xyz")).unwrap();
             file.set_modified(time).unwrap();
         };
         touch(last + std::time::Duration::from_secs(5));
