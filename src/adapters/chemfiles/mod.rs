@@ -120,7 +120,10 @@ impl ChemfilesReader {
     fn read_next(&mut self, frame: &mut SourceFrame) -> Result<()> {
         let read = self.trajectory.read(&mut self.frame);
         let read = self.warnings.heard(read);
-        read.map_err(|what| self.error(what))?;
+        read.map_err(|what| {
+            self.warnings.say(&self.path);
+            self.error(what)
+        })?;
         let taken = self.elements.take(&self.frame, &mut frame.species);
         taken.map_err(|what| self.error(what))?;
         frame.positions.clear();
@@ -200,8 +203,7 @@ impl FrameStream for ChemfilesReader {
         }
         // The crate panics where a message quotes bytes of the file that are not Unicode.
         let read = guarded(|| self.read_next(frame));
-        let read = read.unwrap_or_else(|what| Err(self.error(damaged(&what))));
-        read.inspect_err(|_| self.warnings.say(&self.path))?;
+        read.unwrap_or_else(|what| Err(self.error(damaged(&what))))?;
         self.next += 1;
         Ok(true)
     }
