@@ -230,6 +230,7 @@ fn levels_are_counted_by_what_is_stored() {
     energies
         .create("E_old\u{2215}way (eV\u{2215}atom)")
         .unwrap();
+    file.flush().unwrap();
     drop((attribute, truth, file));
     let listed = folder.alone("ls mbe.h5 --json").expect(0);
     let json: Vec<Value> = serde_json::from_str(&listed.stdout).unwrap();

@@ -13,7 +13,7 @@ use support::folder::Folder;
 
 /// What the program makes of a file.
 fn becomes(folder: &Folder, name: &str) -> String {
-    let export = folder.alone("export").arg(name).args("-o -").run();
+    let export = folder.alone("export").arg(name).args("-o - -q").run();
     let run = folder.alone("run").arg(name);
     let run = run.args("-o r.h5 -c null -q").run();
     let _ = fs::remove_file(folder.path("r.h5"));

@@ -242,6 +242,7 @@ fn properties_are_of_what_their_names_and_rows_say() {
     put(&group, "E_pot", &[0.5, 1.5, 2.5, 3.5]);
     put(&group, "masses (u)", &[40.0, 41.0, 42.0, 43.0]);
     put(&group, "blocks", &[1.0, 2.0]);
+    file.flush().unwrap();
     drop((group, file));
     folder
         .alone("run mbe.h5 --key md -o r.h5 -c null --carry all")

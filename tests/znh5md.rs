@@ -28,7 +28,8 @@ fn they_are_computed_compared_and_carried_over() {
     assert_eq!(expected.cells[2].periodic, [true, true, false]);
     folder
         .on(2, "run zn.h5 -o r.h5 -c null --carry all")
-        .expect(0);
+        .expect(0)
+        .says("velocities: ZnH5MD stores those of ASE, in Å per 10.18 fs, and says Angstrom fs-1");
     for name in ["zn.h5", "r.h5"] {
         let found = frames(&folder, name);
         assert_eq!(found.species, expected.species, "{name}");
@@ -80,7 +81,7 @@ fn frames_of_different_sizes_have_the_atoms_that_they_have() {
         .on(3, "run zn.h5 -o some.h5 -c null --frames 1,3")
         .expect(0);
     let some = read(&folder.path("some.h5"));
-    assert_eq!(some.status, [-1, 0, -1, 0].map(i64::from));
+    assert_eq!(some.status, [1, 0, 1, 0]);
     folder
         .alone("compare zn.h5 zn.extxyz")
         .expect(1)

@@ -159,7 +159,7 @@ fn energy_and_forces(
             keys.join(", ")
         };
         format!(
-            "its first frame has no energy, nor has another; name its key with --labels-a or --labels-b energy=NAME (keys: {keys})"
+            "its first frame has no energy; name its key with --labels-a or --labels-b energy=NAME (keys: {keys}; no other frame has one)"
         )
     })?;
     Ok((energy, choose(names, What::Forces, frame)?))

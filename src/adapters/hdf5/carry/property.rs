@@ -9,7 +9,7 @@ use super::super::geometry::{mark_fixed, share_time_axis};
 use super::super::input::{Found, Input, Rows, Segment};
 use super::super::pace::Pace;
 use super::super::trajectory_writer::NAME;
-use super::super::{failed, ffi, join, layout, reason, write_text};
+use super::super::{failed, ffi, join, layout, reason, text_attribute, write_text};
 use super::{ALL, Carried, PREFIX, is_free};
 use crate::domain::error::{Error, Result};
 use crate::domain::parameters::did_you_mean;
@@ -100,6 +100,26 @@ fn everything(input: &Input) -> Vec<Property> {
         }
     }
     all
+}
+
+/// ZnH5MD 0.4 writes `atoms.get_velocities()` as it is (`serialization/base.py`) and names another unit.
+fn warn_of_ase_units(input: &Input, unit: Option<&str>) {
+    let Some(first) = input.groups().first() else {
+        return;
+    };
+    let creator = first
+        .group()
+        .file()
+        .and_then(|file| file.group("/h5md/creator"));
+    let name = creator
+        .ok()
+        .and_then(|creator| text_attribute(&creator, "name"));
+    if name.as_deref() == Some("znh5md") && unit == Some("Angstrom fs-1") {
+        tracing::warn!(
+            "{}: velocities: ZnH5MD stores those of ASE, in Å per 10.18 fs, and says Angstrom fs-1; they are carried over as they are",
+            input.path().display()
+        );
+    }
 }
 
 impl Property {
@@ -224,6 +244,7 @@ impl Property {
                 }
                 Some(_) => {}
             }
+            warn_of_ase_units(input, unit.as_deref());
         }
         let of_frames = parts.first().is_some_and(|p| p.rows == Rows::Frames);
         let mut shape = if of_frames {
