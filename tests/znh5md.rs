@@ -39,7 +39,10 @@ fn they_are_computed_compared_and_carried_over() {
     read_by("zn.py", &folder, &["velocities", "r.h5"]);
 
     let said = folder.alone("ls zn.h5").expect(0).stdout;
-    assert!(said.contains("/particles/atoms"), "{said}");
+    assert!(
+        said.contains("particles/atoms") && said.contains("mixed"),
+        "{said}"
+    );
     let said = folder.alone("compare zn.h5 zn.extxyz --json").expect(0);
     let found: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(
