@@ -137,7 +137,7 @@ fn damaged_results_are_merged_where_they_are_sound_or_not_at_all() {
             let launch = folder.alone(&format!("merge damaged.h5 --into mbe.h5{direct}"));
             let ending = ending(launch, damage);
             if ending == Ending::Done {
-                let levels = said("structures.py", &folder, &["read", "mbe.h5", KEY]);
+                let levels = said("structures.py", &folder, ["read", "mbe.h5", KEY]);
                 let levels: Value = serde_json::from_str(&levels).unwrap();
                 let level = levels.as_object().unwrap().values().next().unwrap();
                 for (i, energy) in expected.energy.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Files that ZnH5MD has written: numbers as reals, boundaries of each frame, ASE's units and its order of stresses.
+//! Files that `ZnH5MD` has written: numbers as reals, boundaries of each frame, ASE's units and its order of stresses.
 
 mod support;
 

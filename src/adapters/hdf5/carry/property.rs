@@ -15,7 +15,7 @@ use crate::domain::error::{Error, Result};
 use crate::domain::parameters::did_you_mean;
 use crate::domain::units::h5md_unit;
 
-/// Units of velocities that MDAnalysis knows (2.11, `coordinates/H5MD.py`).
+/// Units of velocities that `MDAnalysis` knows (2.11, `coordinates/H5MD.py`).
 const VELOCITIES: [&str; 10] = [
     "Angstrom ps-1",
     "A ps-1",
@@ -102,7 +102,7 @@ fn everything(input: &Input) -> Vec<Property> {
     all
 }
 
-/// ZnH5MD 0.4 writes `atoms.get_velocities()` as it is (`serialization/base.py`) and names another unit.
+/// `ZnH5MD` 0.4 writes `atoms.get_velocities()` as it is (`serialization/base.py`) and names another unit.
 fn warn_of_ase_units(input: &Input, unit: Option<&str>) {
     let Some(first) = input.groups().first() else {
         return;

@@ -256,11 +256,12 @@ impl Show<'_> {
                             |units| format!("{path}/value {units}; what is linked has one unit"),
                         )));
                     }
-                    match units {
-                        Some(units) => tracing::warn!("{path} {units}, and is not shown"),
-                        None => tracing::warn!(
+                    if let Some(units) = units {
+                        tracing::warn!("{path} {units}, and is not shown");
+                    } else {
+                        tracing::warn!(
                             "{path} is not the same kind of thing in all of them, and is not shown"
-                        ),
+                        );
                     }
                     made.unlink(&name)?;
                 }

@@ -23,7 +23,7 @@ pub(super) enum Kinds {
     Numbers,
     /// Each one for this element.
     Named(BTreeMap<i64, u8>),
-    /// Whole numbers that are stored as reals, as ZnH5MD does, and what they stand for if not for atomic numbers.
+    /// Whole numbers that are stored as reals, as `ZnH5MD` does, and what they stand for if not for atomic numbers.
     Whole(Option<BTreeMap<i64, u8>>),
     /// There are names in their place, which mean this, too.
     Words(Option<Said>),

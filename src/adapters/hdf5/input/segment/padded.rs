@@ -1,4 +1,4 @@
-//! Frames of different sizes as ZnH5MD writes them: rows as long as the largest frame, filled up with NaN.
+//! Frames of different sizes as `ZnH5MD` writes them: rows as long as the largest frame, filled up with NaN.
 
 use ::hdf5::Dataset;
 
