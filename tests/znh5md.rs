@@ -89,4 +89,17 @@ fn frames_of_different_sizes_have_the_atoms_that_they_have() {
         .alone("compare zn.h5 zn.extxyz")
         .expect(1)
         .error("force/value has shape [4, 5, 3], which does not fit 4 frames of 14 atoms in all");
+    // A number that no integer holds is not what fills up.
+    let file = hdf5::File::open_rw(folder.path("zn.h5")).unwrap();
+    let species = file.dataset("/particles/atoms/species/value").unwrap();
+    let wrong = ndarray::arr2(&[[-1e300]]);
+    species
+        .write_slice(&wrong, ndarray::s![1..2, 0..1])
+        .unwrap();
+    file.flush().unwrap();
+    drop((species, file));
+    folder
+        .alone("run zn.h5 -o wrong.h5 -c null")
+        .expect(1)
+        .error("-1e300 is not an atomic number");
 }

@@ -149,9 +149,10 @@ fn read_whole(dataset: &Dataset, rows: &[Range<u64>], numbers: &mut [i64]) -> Re
             *number = NOTHING;
             continue;
         }
-        if real.fract() != 0.0 {
+        // What no integer holds would become that of what fills up.
+        if real.fract() != 0.0 || real.abs() > f64::from(i32::MAX) {
             return Err(Error::failure(format!(
-                "{}: dataset {}: {real} is not an atomic number; --species says what the atoms are",
+                "{}: dataset {}: {real:?} is not an atomic number; --species says what the atoms are",
                 dataset.filename(),
                 dataset.name()
             )));
