@@ -48,122 +48,137 @@ struct Transfer {
     from: usize,
     to: usize,
     seconds: f64,
+    /// Which pass of [`match_up`] it belongs to: that of a node, or the one over all nodes.
+    pass: usize,
 }
 
-/// Who gives how much to whom.
+/// Everybody's places after all have given and received.
 #[derive(Debug)]
 pub struct Deal<'a> {
     accounts: &'a [Account],
-    weights: &'a Weights,
-    rates: Vec<f64>,
-    /// By the one who gives; in the order in which its places are cut off.
-    transfers: Vec<Transfer>,
+    /// What is left to those who give.
+    kept: Vec<Option<Vec<Range<u64>>>>,
+    received: Vec<Vec<Range<u64>>>,
 }
 
 impl<'a> Deal<'a> {
     /// Of all ranks' accounts; `nodes` says on which node each rank is.
-    pub fn new(accounts: &'a [Account], weights: &'a Weights, nodes: &[u32]) -> Self {
+    pub fn new(accounts: &'a [Account], weights: &Weights, nodes: &[u32]) -> Self {
         let rates = rates(accounts);
-        let cost = |(account, rate): (&Account, &f64)| rate * weight(&account.left, weights);
+        let cost = |(account, rate): (&Account, &f64)| rate * weight(account.left.runs(), weights);
         let costs: Vec<f64> = accounts.iter().zip(&rates).map(cost).collect();
         let level = level(accounts, costs.iter().sum());
-        let mut surplus = Vec::with_capacity(accounts.len());
-        let mut need = Vec::with_capacity(accounts.len());
-        for (account, cost) in accounts.iter().zip(&costs) {
-            let end = account.in_hand + cost;
-            surplus.push((end - level.max(account.in_hand)).max(0.0));
-            need.push((level - end).max(0.0));
+        let (mut transfers, passes) = transfers(accounts, &costs, level, nodes);
+        let mut kept = vec![None; accounts.len()];
+        let mut received = vec![Vec::new(); accounts.len()];
+        // Seconds by which less was cut off so far than was meant to, frames being whole. The next in the pass makes up
+        // for it: who receives from many, or gives to many, is a frame off and not one for each of them.
+        let mut owed = vec![0.0; passes];
+        for given in transfers.chunk_by_mut(|a, b| a.from == b.from) {
+            let (from, rate) = (given[0].from, rates[given[0].from]);
+            for transfer in given.iter_mut() {
+                let wanted = transfer.seconds + owed[transfer.pass];
+                transfer.seconds = wanted.max(0.0);
+                owed[transfer.pass] = wanted - transfer.seconds;
+            }
+            let wanted: Vec<f64> = given.iter().map(|t| t.seconds / rate).collect();
+            // Who is busy until after all others are done keeps no frame, whatever is owed.
+            let rest = match accounts[from].in_hand < level {
+                true => (costs[from] / rate - wanted.iter().sum::<f64>()).max(0.0),
+                false => 0.0,
+            };
+            let (rest, pieces) = cut(&accounts[from].left, rest, &wanted, weights);
+            kept[from] = Some(rest);
+            for (transfer, piece) in given.iter().zip(pieces) {
+                owed[transfer.pass] += transfer.seconds - rate * weight(&piece, weights);
+                received[transfer.to].extend(piece);
+            }
         }
-        let order = by_node(nodes);
-        let mut transfers = Vec::new();
-        for node in order.chunk_by(|a, b| nodes[*a] == nodes[*b]) {
-            match_up(node, &mut surplus, &mut need, &mut transfers);
-        }
-        match_up(&order, &mut surplus, &mut need, &mut transfers);
-        transfers.sort_by_key(|t| t.from);
         Self {
             accounts,
-            weights,
-            rates,
-            transfers,
+            kept,
+            received,
         }
     }
 
     /// The places of rank `rank`.
     pub fn share(&self, rank: usize) -> FrameSet {
-        let mut share = self.accounts[rank].left.clone();
-        let mut received = Vec::new();
-        for given in self.transfers.chunk_by(|a, b| a.from == b.from) {
-            let from = given[0].from;
-            if from != rank && given.iter().all(|t| t.to != rank) {
-                continue;
-            }
-            let (kept, pieces) = self.cut(from, given);
-            if from == rank {
-                share = FrameSet::from_runs(kept);
-            }
-            for (transfer, piece) in given.iter().zip(pieces) {
-                if transfer.to == rank {
-                    received.extend(piece);
-                }
-            }
-        }
-        received.extend_from_slice(share.runs());
-        FrameSet::from_runs(received)
+        let kept = self.kept[rank].as_deref();
+        let kept = kept.unwrap_or(self.accounts[rank].left.runs());
+        FrameSet::from_runs([kept, &self.received[rank]].concat())
     }
 
     /// Everybody's places.
     pub fn shares(&self) -> Vec<FrameSet> {
-        let runs = |account: &Account| account.left.runs().to_vec();
-        let mut shares: Vec<Vec<Range<u64>>> = self.accounts.iter().map(runs).collect();
-        let mut received = vec![Vec::new(); shares.len()];
-        for given in self.transfers.chunk_by(|a, b| a.from == b.from) {
-            let (kept, pieces) = self.cut(given[0].from, given);
-            shares[given[0].from] = kept;
-            for (transfer, piece) in given.iter().zip(pieces) {
-                received[transfer.to].extend(piece);
-            }
-        }
-        let all = shares.into_iter().zip(received);
-        all.map(|(kept, more)| kept.into_iter().chain(more).collect())
-            .collect()
+        (0..self.accounts.len()).map(|r| self.share(r)).collect()
     }
+}
 
-    /// What a donor keeps, and one piece for each of the `given`: cut off at the end of what is left to it.
-    fn cut(&self, from: usize, given: &[Transfer]) -> (Vec<Range<u64>>, Vec<Vec<Range<u64>>>) {
-        let (left, rate) = (&self.accounts[from].left, self.rates[from]);
-        let all = weight(left, self.weights);
-        let away: f64 = given.iter().map(|t| t.seconds).sum::<f64>() / rate;
-        // Where each piece begins, by weight from the first of `left` on.
-        let mut bounds = vec![(all - away).max(0.0)];
-        for transfer in given {
-            bounds.push(bounds[bounds.len() - 1] + transfer.seconds / rate);
-        }
-        let last = bounds.len() - 1;
-        bounds[last] = f64::INFINITY;
-        let mut pieces = vec![Vec::new(); bounds.len()];
-        let (mut before, mut piece) = (0.0, 0);
-        for run in left.runs() {
-            let mut start = run.start;
-            let end = before + self.weights.of(run);
-            while start < run.end {
-                let cut = if bounds[piece] >= end {
-                    run.end
-                } else {
-                    let within = bounds[piece] - before;
-                    self.weights.cut(run.start, within).clamp(start, run.end)
-                };
-                if cut > start {
-                    pieces[piece].push(start..cut);
-                }
-                start = cut;
-                piece += usize::from(start < run.end);
-            }
-            before = end;
-        }
-        let kept = pieces.remove(0);
-        (kept, pieces)
+/// Who gives how much to whom, by the one who gives and in the order in which its places are cut off; and the number of
+/// passes.
+fn transfers(
+    accounts: &[Account],
+    costs: &[f64],
+    level: f64,
+    nodes: &[u32],
+) -> (Vec<Transfer>, usize) {
+    let mut surplus = Vec::with_capacity(accounts.len());
+    let mut need = Vec::with_capacity(accounts.len());
+    for (account, cost) in accounts.iter().zip(costs) {
+        let end = account.in_hand + cost;
+        surplus.push((end - level.max(account.in_hand)).max(0.0));
+        need.push((level - end).max(0.0));
     }
+    let order = by_node(nodes);
+    let mut transfers = Vec::new();
+    let mut pass = 0;
+    for node in order.chunk_by(|a, b| nodes[*a] == nodes[*b]) {
+        match_up(node, &mut surplus, &mut need, pass, &mut transfers);
+        pass += 1;
+    }
+    match_up(&order, &mut surplus, &mut need, pass, &mut transfers);
+    // In the order of each pass, for what is owed in it.
+    transfers.sort_by_key(|t| (nodes[t.from], t.from));
+    (transfers, pass + 1)
+}
+
+/// The first of `left`, which weigh `kept`, and pieces of the weights `wanted` after them, to the nearest frame; the last
+/// of them goes to the end.
+fn cut(
+    left: &FrameSet,
+    kept: f64,
+    wanted: &[f64],
+    weights: &Weights,
+) -> (Vec<Range<u64>>, Vec<Vec<Range<u64>>>) {
+    // Where each piece begins, by weight from the first of `left` on.
+    let mut bounds = vec![kept];
+    for weight in wanted {
+        bounds.push(bounds[bounds.len() - 1] + weight);
+    }
+    let last = bounds.len() - 1;
+    bounds[last] = f64::INFINITY;
+    let mut pieces = vec![Vec::new(); bounds.len()];
+    let (mut before, mut piece) = (0.0, 0);
+    for run in left.runs() {
+        let mut start = run.start;
+        let end = before + weights.of(run);
+        while start < run.end {
+            let cut = if bounds[piece] >= end {
+                run.end
+            } else {
+                let within = bounds[piece] - before;
+                weights.cut(run.start, within).clamp(start, run.end)
+            };
+            if cut > start {
+                pieces[piece].push(start..cut);
+            }
+            start = cut;
+            piece += usize::from(start < run.end);
+        }
+        before = end;
+    }
+    let kept = pieces.remove(0);
+    (kept, pieces)
 }
 
 /// Seconds per weight of each rank; those who have none yet take the mean of the others.
@@ -184,8 +199,8 @@ fn rates(accounts: &[Account]) -> Vec<f64> {
         .collect()
 }
 
-fn weight(places: &FrameSet, weights: &Weights) -> f64 {
-    places.runs().iter().map(|run| weights.of(run)).sum()
+fn weight(places: &[Range<u64>], weights: &Weights) -> f64 {
+    places.iter().map(|run| weights.of(run)).sum()
 }
 
 /// The time at which all are done when `work` seconds are spread over those who are done before.
@@ -211,7 +226,13 @@ fn by_node(nodes: &[u32]) -> Vec<usize> {
 }
 
 /// Gives what some have too much to those who have too little, in the order of `ranks`.
-fn match_up(ranks: &[usize], surplus: &mut [f64], need: &mut [f64], transfers: &mut Vec<Transfer>) {
+fn match_up(
+    ranks: &[usize],
+    surplus: &mut [f64],
+    need: &mut [f64],
+    pass: usize,
+    transfers: &mut Vec<Transfer>,
+) {
     let mut receivers = ranks.iter().copied().peekable();
     for from in ranks.iter().copied() {
         while surplus[from] > 0.0 {
@@ -223,7 +244,12 @@ fn match_up(ranks: &[usize], surplus: &mut [f64], need: &mut [f64], transfers: &
                 continue;
             }
             let seconds = surplus[from].min(need[to]);
-            transfers.push(Transfer { from, to, seconds });
+            transfers.push(Transfer {
+                from,
+                to,
+                seconds,
+                pass,
+            });
             surplus[from] -= seconds;
             need[to] -= seconds;
         }
@@ -241,10 +267,7 @@ mod tests {
 
     /// Everybody's share.
     fn shares(accounts: &[Account], weights: &Weights, nodes: &[u32]) -> Vec<FrameSet> {
-        let deal = Deal::new(accounts, weights, nodes);
-        let shares: Vec<_> = (0..accounts.len()).map(|rank| deal.share(rank)).collect();
-        assert_eq!(shares, deal.shares());
-        shares
+        Deal::new(accounts, weights, nodes).shares()
     }
 
     /// All `n` places with rank 0, as at the start.
@@ -299,11 +322,12 @@ mod tests {
             let weights = Weights::even(n);
             let shares = shares(&accounts, &weights, &nodes);
             let ends: Vec<f64> = shares.iter().zip(&accounts).map(|(s, a)| s.len() as f64 + a.in_hand).collect();
-            // Nobody who was given something, or still has something, ends later than the others, but for whole frames.
+            // Nobody who was given something, or still has something, ends later than the others, but for whole frames:
+            // half of one at each end of what was cut off, within the node and over all nodes.
             let first = ends.iter().copied().fold(f64::INFINITY, f64::min);
             let working = shares.iter().zip(&ends).filter(|(s, _)| !s.is_empty());
             let last = working.map(|(_, end)| *end).fold(first, f64::max);
-            prop_assert!(last - first <= 3.0, "{:?}", ends);
+            prop_assert!(last - first <= 5.0, "{:?}", ends);
         }
 
         #[test]
@@ -377,6 +401,23 @@ mod tests {
                 places(&[27..28, 40..46])
             ]
         );
+    }
+
+    #[test]
+    fn who_receives_from_many_gets_no_more_than_was_meant() {
+        // 16 ranks give 0.59 of a frame each: one and all of them would be 16 frames for the one that has nothing.
+        for (donors, nodes) in [(16u64, vec![0; 17]), (16, (0..17).map(|r| r % 2).collect())] {
+            let account = |rank: u64| Account {
+                left: places(&[10 * rank..10 * rank + 10]),
+                in_hand: 0.0,
+                rate: 1.0,
+            };
+            let mut accounts: Vec<_> = (0..donors).map(account).collect();
+            accounts.push(Account::default());
+            let shares = shares(&accounts, &Weights::even(10 * donors), &nodes);
+            let lengths: Vec<u64> = shares.iter().map(FrameSet::len).collect();
+            assert!(lengths.iter().all(|n| *n == 9 || *n == 10), "{lengths:?}");
+        }
     }
 
     #[test]
