@@ -174,8 +174,8 @@ fn what_is_damaged_is_listed_with_its_reason_beside_the_rest() {
     let listed = folder
         .alone("ls in.h5")
         .expect(0)
-        .says("in.h5: 2 damaged")
-        .says_somewhere("damaged: dataset /b/atomic_numbers has shape [3], expected [2]");
+        .says("in.h5: 2 cannot be read, or not whole")
+        .says_somewhere("cannot be read: dataset /b/atomic_numbers has shape [3], expected [2]");
     let lines: Vec<_> = listed.stdout.lines().map(str::trim).collect();
     let of = |key: &str| {
         let line = lines.iter().find(|line| line.starts_with(key));
@@ -203,7 +203,7 @@ fn what_is_damaged_is_listed_with_its_reason_beside_the_rest() {
     folder
         .alone("ls in.h5 --without good --json")
         .expect(0)
-        .says("in.h5: 2 damaged");
+        .says("in.h5: 2 cannot be read, or not whole");
     folder
         .alone("run in.h5 --keys ** -o r.h5 --calculator null")
         .expect(1)

@@ -29,7 +29,7 @@ Examples:
   framewise ls structures.h5 --json | jq -r '.[].key'
 
 What is listed is what `run --key` and `run --keys` take. Of each level of theory: completed of all frames. What
-cannot be read is listed as damaged, with the reason, unless --periodic and the like ask for something of it.")]
+cannot be read is listed with the reason, unless --periodic and the like ask for something of it.")]
 pub struct LsArgs {
     /// File with frames: mbe-automation's, H5MD, or a result
     #[arg(value_name = "FILE")]
@@ -106,7 +106,10 @@ pub fn execute(args: &LsArgs) -> Result<()> {
         } else {
             "`framewise ls` without --periodic and the like says what and why"
         };
-        tracing::warn!("{}: {damaged} damaged: {advice}", args.file.display());
+        tracing::warn!(
+            "{}: {damaged} cannot be read, or not whole: {advice}",
+            args.file.display()
+        );
     }
     Ok(())
 }
@@ -222,7 +225,7 @@ impl Entry {
         if let Some(why) = &self.defect {
             let mut row = vec![String::new(); HEADER.len()];
             (row[0], row[1]) = (self.key.clone(), self.kind.clone());
-            row[HEADER.len() - 1] = format!("damaged: {why}");
+            row[HEADER.len() - 1] = format!("cannot be read: {why}");
             return row;
         }
         let (least, most) = self.atoms;

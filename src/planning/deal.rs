@@ -83,9 +83,10 @@ impl<'a> Deal<'a> {
             }
             let wanted: Vec<f64> = given.iter().map(|t| t.seconds / rate).collect();
             // Who is busy until after all others are done keeps no frame, whatever is owed.
-            let rest = match accounts[from].in_hand < level {
-                true => (costs[from] / rate - wanted.iter().sum::<f64>()).max(0.0),
-                false => 0.0,
+            let rest = if accounts[from].in_hand < level {
+                (costs[from] / rate - wanted.iter().sum::<f64>()).max(0.0)
+            } else {
+                0.0
             };
             let (rest, pieces) = cut(&accounts[from].left, rest, &wanted, weights);
             kept[from] = Some(rest);

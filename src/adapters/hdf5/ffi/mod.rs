@@ -4,99 +4,36 @@
 //! Rows are entries of a dataset's first axis. Every call runs inside `hdf5::sync::sync`, which holds the
 //! library's lock.
 
+mod collective;
+mod handle;
+mod selection;
+
 use std::ffi::c_uint;
 use std::ops::Range;
 use std::ptr::null_mut;
 
 use hdf5::types::{FloatSize, IntSize, TypeDescriptor};
 use hdf5::{Dataset, Datatype, H5Type};
-use hdf5_sys::h5::{H5get_libversion, herr_t, hsize_t};
-use hdf5_sys::h5d::{H5D_mpio_actual_io_mode_t, H5Dget_space, H5Dread, H5Dwrite};
+use hdf5_sys::h5::H5get_libversion;
+use hdf5_sys::h5d::{H5Dread, H5Dwrite};
 use hdf5_sys::h5f::{H5F_OBJ_ALL, H5Fget_obj_count};
 use hdf5_sys::h5i::hid_t;
-use hdf5_sys::h5p::{
-    H5FD_mpio_xfer_t, H5P_CLS_DATASET_XFER, H5Pclose, H5Pcreate, H5Pset_buffer, H5Pset_dxpl_mpio,
-};
-use hdf5_sys::h5s::{
-    H5S_SELECT_OR, H5S_SELECT_SET, H5Sclose, H5Scopy, H5Screate_simple, H5Sget_simple_extent_dims,
-    H5Sget_simple_extent_ndims, H5Smodify_select, H5Sselect_hyperslab, H5Sselect_none,
-};
+use hdf5_sys::h5p::H5Pset_buffer;
 use hdf5_sys::h5t::{
     H5T_NATIVE_DOUBLE, H5T_NATIVE_FLOAT, H5T_NATIVE_INT32, H5T_NATIVE_INT64, H5T_NATIVE_UINT64,
 };
 
 use crate::domain::error::{Error, Result};
 
-unsafe extern "C" {
-    // In no -sys crate. HDF5 reference manual: H5Pget_mpio_actual_io_mode, H5Pget_mpio_no_collective_cause.
-    fn H5Pget_mpio_actual_io_mode(plist: hid_t, mode: *mut H5D_mpio_actual_io_mode_t) -> herr_t;
-    fn H5Pget_mpio_no_collective_cause(plist: hid_t, local: *mut u32, global: *mut u32) -> herr_t;
-}
+pub use collective::Transfer;
+
+use collective::{check_collective, transfer_list};
+use handle::{check, check_with};
+use selection::{memory_space, select};
 
 /// Bytes converted at once when the file has another type of number. HDF5 zeroes the buffer for each read, and has one of
 /// 1 MiB by default: longer than a frame.
 const CONVERTED: usize = 32 << 10;
-
-/// How rows travel to the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transfer {
-    /// All ranks call together; the MPI-IO layer merges what they bring.
-    Collective,
-    /// Each rank for itself.
-    Independent,
-}
-
-/// An open dataspace or property list that closes itself.
-struct Handle {
-    id: hid_t,
-    close: unsafe extern "C" fn(hid_t) -> herr_t,
-}
-
-impl Handle {
-    fn space(id: hid_t) -> Result<Self> {
-        Self {
-            id,
-            close: H5Sclose,
-        }
-        .valid("dataspace")
-    }
-
-    fn valid(self, what: &str) -> Result<Self> {
-        if self.id < 0 {
-            return Err(Error::failure(format!(
-                "HDF5 refused a {what}: {}",
-                last_reason()
-            )));
-        }
-        Ok(self)
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if self.id >= 0 {
-            // SAFETY: the handle was opened by HDF5 and is closed once, here, under the library's lock.
-            hdf5::sync::sync(|| unsafe { (self.close)(self.id) });
-        }
-    }
-}
-
-fn last_reason() -> String {
-    hdf5::Error::query().map_or_else(|_| "no reason given".into(), |e| super::reason(&e))
-}
-
-fn check(code: herr_t, doing: &str) -> Result<()> {
-    check_with(code, || doing.to_owned())
-}
-
-/// As [`check`], where the words take calls of HDF5: each call forgets why the last one failed.
-fn check_with(code: herr_t, doing: impl FnOnce() -> String) -> Result<()> {
-    if code < 0 {
-        let reason = last_reason();
-        return Err(Error::failure(format!("{}: {reason}", doing())));
-    }
-    Ok(())
-}
 
 /// Elements in one row of `dataset`.
 pub fn row_elements(dataset: &Dataset) -> usize {
@@ -299,173 +236,6 @@ fn check_length(dataset: &Dataset, rows: &[Range<u64>], elements: usize) -> Resu
     Ok(row)
 }
 
-fn memory_space(elements: usize) -> Result<Handle> {
-    let length = [elements.max(1) as hsize_t];
-    // SAFETY: `length` has the one entry that rank 1 asks for.
-    let space = Handle::space(unsafe { H5Screate_simple(1, length.as_ptr(), std::ptr::null()) })?;
-    if elements == 0 {
-        // SAFETY: the space is open.
-        check(unsafe { H5Sselect_none(space.id) }, "empty selection")?;
-    }
-    Ok(space)
-}
-
-fn transfer_list(transfer: Transfer) -> Result<Handle> {
-    // SAFETY: the class identifier is a global that the library sets when it is opened, which `sync` ensures.
-    let id = unsafe { H5Pcreate(*H5P_CLS_DATASET_XFER) };
-    let plist = Handle {
-        id,
-        close: H5Pclose,
-    }
-    .valid("transfer property list")?;
-    if transfer == Transfer::Collective {
-        // SAFETY: the list is open and of the transfer class.
-        let code = unsafe { H5Pset_dxpl_mpio(plist.id, H5FD_mpio_xfer_t::H5FD_MPIO_COLLECTIVE) };
-        check(code, "collective transfer")?;
-    }
-    Ok(plist)
-}
-
-/// The dataset's space with `rows` selected.
-fn select(dataset: &Dataset, rows: &[Range<u64>]) -> Result<Handle> {
-    // SAFETY: the dataset is open as long as `dataset` lives.
-    let space = Handle::space(unsafe { H5Dget_space(dataset.id()) })?;
-    // SAFETY: the space is open; `dims` has room for its rank.
-    let dims = unsafe {
-        let rank = H5Sget_simple_extent_ndims(space.id);
-        let mut dims = vec![0 as hsize_t; usize::try_from(rank).unwrap_or(0).max(1)];
-        H5Sget_simple_extent_dims(space.id, dims.as_mut_ptr(), null_mut());
-        dims
-    };
-    if rows.is_empty() {
-        // SAFETY: the space is open.
-        check(unsafe { H5Sselect_none(space.id) }, "empty selection")?;
-        return Ok(space);
-    }
-    if let Some((stride, block)) = regular(rows) {
-        slab(
-            &space,
-            &dims,
-            rows[0].start,
-            rows.len() as u64,
-            stride,
-            block,
-        )?;
-        return Ok(space);
-    }
-    union(&space, &dims, rows)
-}
-
-/// Stride and block when the runs are equally long and equally spaced: one strided hyperslab says it all.
-fn regular(rows: &[Range<u64>]) -> Option<(u64, u64)> {
-    let block = rows[0].end - rows[0].start;
-    let stride = rows
-        .get(1)
-        .map_or(block, |second| second.start - rows[0].start);
-    let even = rows.iter().all(|r| r.end - r.start == block)
-        && rows.windows(2).all(|w| w[1].start - w[0].start == stride);
-    even.then_some((stride.max(1), block))
-}
-
-/// Selects `count` blocks of `block` rows, `stride` apart.
-fn slab(
-    space: &Handle,
-    dims: &[u64],
-    start: u64,
-    count: u64,
-    stride: u64,
-    block: u64,
-) -> Result<()> {
-    let rank = dims.len();
-    let mut starts = vec![0; rank];
-    let mut strides = vec![1; rank];
-    let mut counts = vec![1; rank];
-    let mut blocks = dims.to_vec();
-    (starts[0], strides[0], counts[0], blocks[0]) = (start, stride, count, block);
-    // SAFETY: the space is open and the four arrays have one entry per dimension.
-    let code = unsafe {
-        H5Sselect_hyperslab(
-            space.id,
-            H5S_SELECT_SET,
-            starts.as_ptr(),
-            strides.as_ptr(),
-            counts.as_ptr(),
-            blocks.as_ptr(),
-        )
-    };
-    check(code, "row selection")
-}
-
-/// Selects irregular runs as a recursive union of halves: O(n log n), where adding run after run to one
-/// selection is worse than quadratic.
-fn union(space: &Handle, dims: &[u64], rows: &[Range<u64>]) -> Result<Handle> {
-    // SAFETY: the space is open.
-    let copy = Handle::space(unsafe { H5Scopy(space.id) })?;
-    if let Some((stride, block)) = regular(rows) {
-        slab(&copy, dims, rows[0].start, rows.len() as u64, stride, block)?;
-        return Ok(copy);
-    }
-    let (left, right) = rows.split_at(rows.len() / 2);
-    let left = union(&copy, dims, left)?;
-    let right = union(&copy, dims, right)?;
-    // SAFETY: both spaces are open, have the same extent and hyperslab selections.
-    let code = unsafe { H5Smodify_select(left.id, H5S_SELECT_OR, right.id) };
-    check(code, "row selection")?;
-    Ok(left)
-}
-
-/// "Asked for collective" is not "was collective": HDF5 falls back without a word.
-fn check_collective(dataset: &Dataset, plist: &Handle) -> Result<()> {
-    let mut mode = H5D_mpio_actual_io_mode_t::H5D_MPIO_NO_COLLECTIVE;
-    let (mut local, mut global) = (0u32, 0u32);
-    // SAFETY: the list was used for the transfer just made; the three places are valid for writing.
-    let code =
-        unsafe {
-            H5Pget_mpio_actual_io_mode(plist.id, &raw mut mode).min(
-                H5Pget_mpio_no_collective_cause(plist.id, &raw mut local, &raw mut global),
-            )
-        };
-    check(code, "asking HDF5 whether a write was collective")?;
-    let collective = matches!(
-        mode,
-        H5D_mpio_actual_io_mode_t::H5D_MPIO_CONTIGUOUS_COLLECTIVE
-            | H5D_mpio_actual_io_mode_t::H5D_MPIO_CHUNK_COLLECTIVE
-    );
-    if collective && global == 0 {
-        return Ok(());
-    }
-    Err(Error::failure(format!(
-        "the write of {} was not collective: {}; use --io independent if this is intended",
-        dataset.name(),
-        causes(local | global)
-    )))
-}
-
-/// The bits of `H5Pget_mpio_no_collective_cause` in words (`H5D_mpio_no_collective_cause_t`).
-fn causes(bits: u32) -> String {
-    const WORDS: [&str; 9] = [
-        "independent transfer was set",
-        "the stored type differs from the type in memory",
-        "data transforms are set",
-        "HDF5_MPI_OPT_TYPES switches optimised MPI types off",
-        "a dataspace is neither simple nor scalar",
-        "the dataset is neither contiguous nor chunked",
-        "filtered writes are not available in this HDF5",
-        "an error occurred while the cause was looked for",
-        "HDF5 did not use its selection I/O",
-    ];
-    let named: Vec<_> = WORDS
-        .iter()
-        .enumerate()
-        .filter(|(bit, _)| bits & (1 << bit) != 0)
-        .map(|(_, word)| *word)
-        .collect();
-    if named.is_empty() {
-        return "HDF5 gives no cause".into();
-    }
-    named.join(", ")
-}
-
 /// Objects of HDF5 files that this process has open. A close that failed leaves its object behind: HDF5 would try
 /// again, and crash, at the end of MPI.
 pub fn open_objects() -> usize {
@@ -487,14 +257,6 @@ pub fn library_version() -> (u32, u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn regular_runs_are_recognised() {
-        assert_eq!(regular(&[3..5]), Some((2, 2)));
-        assert_eq!(regular(&[0..1, 7..8, 14..15]), Some((7, 1)));
-        assert_eq!(regular(&[0..1, 7..8, 15..16]), None);
-        assert_eq!(regular(&[0..2, 7..8]), None);
-    }
 
     #[test]
     fn rows_are_read_back_where_they_were_written_for_any_selection() {
@@ -534,14 +296,5 @@ mod tests {
         assert_eq!(dataset.read_raw::<f64>().unwrap(), expected);
         assert!(write_rows(&dataset, &[0..1], &[0.0; 5], Transfer::Independent).is_err());
         assert!(read_rows(&dataset, &[96..98], &mut [0.0; 12]).is_err());
-    }
-
-    #[test]
-    fn causes_are_words() {
-        assert_eq!(causes(0), "HDF5 gives no cause");
-        assert_eq!(
-            causes(1 | 64),
-            "independent transfer was set, filtered writes are not available in this HDF5"
-        );
     }
 }
