@@ -28,8 +28,9 @@ fn names_of_atoms_are_no_elements_unless_that_is_certain() {
         fs::write(&path, text).unwrap();
         let error = read_all(&path, &hints(None)).unwrap_err().message;
         assert!(
-            error.contains("frame 0: atom 1 has no chemical element (type \"CA\", name \"CA\", which may be Ca")
-                && error.ends_with("--species CA=C,CB=C,HG=H,CD=C,NE=N"),
+            error.contains(
+                "frame 0: atom 1 has no chemical element (type \"CA\", name \"CA\", which may be Ca"
+            ) && error.ends_with("--species CA=C,CB=C,HG=H,CD=C,NE=N"),
             "{error}"
         );
         // What is said already is in the advice too.

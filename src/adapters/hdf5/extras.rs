@@ -162,6 +162,12 @@ impl Extras {
                     }
                 };
                 property.values.set_repeated(shared, block.len());
+            } else if extra.found.rows == Rows::PaddedAtoms {
+                read(dataset, frames.runs(), &mut property.values)?;
+                let of_one: usize = property.shape.iter().product();
+                let sizes = block.offsets.windows(2).map(|o| (o[1] - o[0]) * of_one);
+                let width = ffi::row_elements(dataset);
+                property.values.keep_first(width, sizes);
             } else {
                 read(dataset, atoms.runs(), &mut property.values)?;
             }

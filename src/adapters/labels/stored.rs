@@ -6,7 +6,7 @@ use ::hdf5::{Dataset, Group};
 
 use super::names::What;
 use super::{BLOCK_ATOMS, BLOCK_FRAMES, Labels, Tally, Which, named};
-use crate::adapters::hdf5::input::Input;
+use crate::adapters::hdf5::input::{Input, without_padding};
 use crate::adapters::hdf5::layout::{attribute, unit};
 use crate::adapters::hdf5::result_block::{ResultBlock, force_rows};
 use crate::adapters::hdf5::result_reader::ResultReader;
@@ -47,8 +47,10 @@ struct InGroup {
     forces: Option<Dataset>,
     offsets: Option<Dataset>,
     stress: Option<Dataset>,
+    /// Atoms in a row of forces, where rows are filled up to the size of the largest frame.
+    padded_to: Option<usize>,
     scratch: Vec<usize>,
-    stresses: Vec<f64>,
+    reals: Vec<f64>,
 }
 
 /// Where the labels of a group are.
@@ -129,6 +131,7 @@ impl Stored {
             completed,
             total_atoms: input.total_atoms(),
             holds: Holds::Group(Box::new(InGroup {
+                padded_to: padded_to(&input),
                 input,
                 energy: found.energy,
                 per_atom: found.per_atom,
@@ -136,7 +139,7 @@ impl Stored {
                 offsets,
                 stress: found.stress,
                 scratch: Vec::new(),
-                stresses: Vec::new(),
+                reals: Vec::new(),
             })),
         })
     }
@@ -213,7 +216,14 @@ impl InGroup {
         let atoms = labels.geometry.positions.len();
         labels.forces.resize(atoms, [0.0; 3]);
         labels.has_forces.resize(n, self.forces.is_some());
-        if let Some(forces) = &self.forces {
+        if let (Some(forces), Some(width)) = (&self.forces, self.padded_to) {
+            self.reals.resize(n * width * 3, 0.0);
+            ffi::read_rows(forces, frames.runs(), &mut self.reals)?;
+            labels.forces.clear();
+            for row in without_padding(&self.reals, width, 3, &labels.geometry.offsets) {
+                labels.forces.extend_from_slice(row.as_chunks().0);
+            }
+        } else if let Some(forces) = &self.forces {
             let rows = if forces.ndim() == 2 && self.offsets.is_none() {
                 FrameSet::all(atoms as u64)
             } else {
@@ -223,9 +233,9 @@ impl InGroup {
         }
         if let Some(stress) = &self.stress {
             let components = ffi::row_elements(stress);
-            self.stresses.resize(n * components, 0.0);
-            ffi::read_rows(stress, frames.runs(), &mut self.stresses)?;
-            let each = self.stresses.chunks(components.max(1)).map(tensor_from);
+            self.reals.resize(n * components, 0.0);
+            ffi::read_rows(stress, frames.runs(), &mut self.reals)?;
+            let each = self.reals.chunks(components.max(1)).map(tensor_from);
             labels
                 .stress
                 .extend(each.map(|stress| stress.as_ref().and_then(defined)));
@@ -333,6 +343,14 @@ fn h5md(
     })
 }
 
+/// Atoms in a row of atoms, where rows are filled up.
+fn padded_to(input: &Input) -> Option<usize> {
+    match input.groups() {
+        [only] => only.padded_to(),
+        _ => None,
+    }
+}
+
 /// Six or nine.
 fn stress_components(found: &Found) -> usize {
     match found.stress.as_ref().map(|s| s.shape()).as_deref() {
@@ -344,9 +362,10 @@ fn stress_components(found: &Found) -> usize {
 /// Refuses labels that do not fit the frames.
 fn check(path: &Path, input: &Input, found: &Found) -> Result<()> {
     let (frames, atoms) = (input.frames() as usize, input.total_atoms() as usize);
+    let rows_of_atoms = padded_to(input).map_or(atoms, |width| frames * width);
     let expected = [
         (Some(&found.energy), frames),
-        (found.forces.as_ref(), 3 * atoms),
+        (found.forces.as_ref(), 3 * rows_of_atoms),
         (found.stress.as_ref(), stress_components(found) * frames),
         (found.status.as_ref(), frames),
     ];

@@ -144,6 +144,29 @@ impl Values {
         }
     }
 
+    /// Keeps the first of each row of `width` values, as many as `kept` says.
+    pub fn keep_first(&mut self, width: usize, kept: impl Iterator<Item = usize>) {
+        fn keep<T: Copy>(v: &mut Vec<T>, width: usize, kept: impl Iterator<Item = usize>) {
+            let mut to = 0;
+            for (row, n) in kept.enumerate() {
+                v.copy_within(row * width..row * width + n, to);
+                to += n;
+            }
+            v.truncate(to);
+        }
+        match self {
+            Self::Real(v) => keep(v, width, kept),
+            Self::Integer(v) => keep(v, width, kept),
+            Self::Logical(v) => keep(v, width, kept),
+            Self::Text(v) => {
+                let all = std::mem::take(v);
+                for (row, n) in kept.enumerate() {
+                    (row * width..row * width + n).for_each(|k| v.push(all.get(k)));
+                }
+            }
+        }
+    }
+
     /// Rows and columns exchanged, for a matrix of `n` by `n`.
     #[must_use]
     pub fn transposed(self, n: usize) -> Self {

@@ -6,7 +6,7 @@ use ::hdf5::{Dataset, File};
 use super::super::create::{atoms_shape, group, zeroed_as};
 use super::super::extras::source_name;
 use super::super::geometry::{mark_fixed, share_time_axis};
-use super::super::input::{Found, Input, Rows, Segment};
+use super::super::input::{Found, Input, Rows, Segment, without_padding};
 use super::super::pace::Pace;
 use super::super::trajectory_writer::NAME;
 use super::super::{failed, ffi, join, layout, reason, text_attribute, write_text};
@@ -364,7 +364,15 @@ impl Appended<'_, '_> {
                 std::slice::from_ref(&run),
                 (&memory, &mut block),
             )?;
-            self.push(&block, part)?;
+            if part.rows == Rows::PaddedAtoms {
+                let firsts = &part.firsts[run.start as usize..=run.end as usize];
+                let offsets: Vec<_> = firsts.iter().map(|f| (f - firsts[0]) as usize).collect();
+                let width = part.dataset.shape()[1];
+                let rows = without_padding(&block, width, self.of_one * self.width, &offsets);
+                self.push(&rows.collect::<Vec<_>>().concat(), part)?;
+            } else {
+                self.push(&block, part)?;
+            }
             start = run.end;
         }
         Ok(())

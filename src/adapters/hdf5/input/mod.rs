@@ -15,7 +15,7 @@ use crate::planning::frame_set::FrameSet;
 use super::locate::{locate, matching};
 use super::open_read_only;
 
-pub use segment::{Axis, Found, Rows, Segment};
+pub use segment::{Axis, Found, Rows, Segment, without_padding};
 
 /// Which frames of a file, and what is said of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

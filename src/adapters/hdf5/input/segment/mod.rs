@@ -9,6 +9,7 @@ mod sizes;
 mod species;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ::hdf5::{Dataset, Group};
 
@@ -21,11 +22,12 @@ use crate::planning::frame_set::FrameSet;
 use super::super::locate::{Convention, mbe_positions};
 use super::super::{dataset, ffi, require_room, text_attribute};
 
+pub use padded::without_padding;
 pub use properties::{Found, Rows};
 
 use examine::{At, Counts, vectors};
 use kinds::Kinds;
-use padded::{NOTHING, without_padding};
+use padded::NOTHING;
 
 /// How positions are laid out.
 pub enum Positions {
@@ -37,7 +39,7 @@ pub enum Positions {
     Ragged(Dataset),
     /// (F,A,3), where A is the size of the largest frame: first atom of each when what fills up is not counted, and the
     /// total.
-    Padded(Vec<u64>),
+    Padded(Arc<[u64]>),
 }
 
 /// Where species are.
@@ -187,6 +189,11 @@ impl Segment {
             Positions::Ragged(_) | Positions::Padded(_)
         );
         (!differ).then_some(self.atoms)
+    }
+
+    /// The size to which rows of atoms are filled up, where they are.
+    pub fn padded_to(&self) -> Option<usize> {
+        matches!(self.arrangement, Positions::Padded(_)).then_some(self.atoms)
     }
 
     /// Atoms of all frames together.

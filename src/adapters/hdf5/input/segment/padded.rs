@@ -32,7 +32,7 @@ impl At<'_> {
         if firsts.last() == Some(&full) {
             return Ok(arrangement);
         }
-        Ok(Positions::Padded(firsts))
+        Ok(Positions::Padded(firsts.into()))
     }
 
     /// First atom of each frame when those that fill up are not counted, and the total: (F+1).
@@ -64,7 +64,7 @@ impl At<'_> {
 }
 
 /// The first entries of each row, as many as the frame has atoms, one after the other. `per_atom` entries belong to one.
-pub(super) fn without_padding<'a, T>(
+pub fn without_padding<'a, T>(
     rows: &'a [T],
     width: usize,
     per_atom: usize,

@@ -1,11 +1,13 @@
 //! What else a file says of the frames of a group and of their atoms.
 
+use std::sync::Arc;
+
 use ::hdf5::{Dataset, Group};
 
 use super::super::super::carry::is_free;
 use super::super::super::locate::Convention;
 use super::super::super::text_attribute;
-use super::Segment;
+use super::{Positions, Segment};
 use crate::domain::units::h5md_unit;
 
 /// Names of H5MD and of mbe-automation that are of the geometry.
@@ -31,6 +33,8 @@ pub enum Rows {
     Frames,
     /// The atoms of a frame in each row, or a row for each atom of all frames.
     Atoms,
+    /// The atoms of a frame in each row, which is filled up to the size of the largest one.
+    PaddedAtoms,
     /// The atoms that all frames have.
     FixedAtoms,
 }
@@ -49,6 +53,8 @@ pub struct Found {
     pub frames: u64,
     /// Atoms in each frame; `None` where they differ.
     pub atoms: Option<usize>,
+    /// Of rows that are filled up: the first atom of each frame, and the total, (F+1).
+    pub firsts: Arc<[u64]>,
 }
 
 impl Segment {
@@ -119,7 +125,11 @@ impl Segment {
     pub fn of_atoms(&self, name: &str) -> Option<Found> {
         let dataset = self.dataset(&self.group, name)?;
         let shape = dataset.shape();
+        let is_padded = matches!(self.arrangement, Positions::Padded(_));
         let (rows, axes) = match self.atoms() {
+            None if is_padded && shape.starts_with(&[self.frames as usize, self.atoms]) => {
+                (Rows::PaddedAtoms, 2)
+            }
             None if shape.first() == Some(&(self.total_atoms as usize)) => (Rows::Atoms, 1),
             Some(atoms) if shape.starts_with(&[self.frames as usize, atoms]) => (Rows::Atoms, 2),
             Some(atoms)
@@ -209,6 +219,10 @@ impl Segment {
             unit,
             frames: self.frames,
             atoms: self.atoms(),
+            firsts: match &self.arrangement {
+                Positions::Padded(firsts) => Arc::clone(firsts),
+                _ => Arc::default(),
+            },
             dataset,
         }
     }
