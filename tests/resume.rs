@@ -100,7 +100,7 @@ fn parts_in_any_order_make_the_whole() {
 #[test]
 fn stopped_and_killed_runs_are_completed_to_the_same_bytes() {
     let folder = Folder::new();
-    folder.import_frames("in", &perturbed("argon_small_cell.xyz", 900, 4));
+    folder.import_frames("in", &perturbed("argon_small_cell.xyz", 2400, 4));
     folder
         .on(2, &format!("run in.h5 -o whole.h5 {LONG}"))
         .expect(0);
@@ -110,7 +110,7 @@ fn stopped_and_killed_runs_are_completed_to_the_same_bytes() {
     let mut before = 0;
     let mut look = |what: &str| {
         let now = read(&result);
-        let done: Vec<usize> = (0..900).filter(|i| now.status[*i] == 0).collect();
+        let done: Vec<usize> = (0..2400).filter(|i| now.status[*i] == 0).collect();
         for i in &done {
             assert_eq!(
                 now.energy[*i].to_bits(),
@@ -121,7 +121,7 @@ fn stopped_and_killed_runs_are_completed_to_the_same_bytes() {
         }
         assert_eq!(verify(&folder, "r.h5"), done.len() as u64, "{what}");
         assert!(
-            done.len() > before && done.len() < 900,
+            done.len() > before && done.len() < 2400,
             "{what}: {before}, then {}",
             done.len()
         );
@@ -182,7 +182,7 @@ fn stopped_and_killed_runs_are_completed_to_the_same_bytes() {
     let rest = folder.on(3, &command).expect(0);
     rest.says("is dead; taking it over");
     assert_same(&result, &folder.path("whole.h5"));
-    assert_eq!(verify(&folder, "r.h5"), 900);
+    assert_eq!(verify(&folder, "r.h5"), 2400);
     let names = folder.names();
     assert_eq!(names, ["in.h5", "in.xyz", "r.h5", "whole.h5"], "leftovers");
     // The history tells how it was.
