@@ -179,7 +179,7 @@ fn engines_know_no_launcher_and_never_outlive_their_rank() {
 #[test]
 fn a_signal_to_all_processes_stops_the_job_and_costs_no_frame() {
     let folder = Folder::new();
-    folder.import_frames("in", &perturbed("argon_small_cell.xyz", 200, 4));
+    folder.import_frames("in", &perturbed("argon_small_cell.xyz", 400, 4));
     let long =
         "-c lennard-jones -p epsilon=0.0104 -p sigma=3.4 -p cutoff=110 --checkpoint-interval 0.1";
     let command = format!("run in.h5 -o r.h5 -v -t 2 --oversubscribe --isolate {long}");

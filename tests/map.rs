@@ -280,7 +280,7 @@ fn long(folder: &Folder, rows: usize) {
 #[test]
 fn killed_jobs_go_on_and_end_with_the_same_bytes() {
     let folder = folder();
-    long(&folder, 12_000);
+    long(&folder, 60_000);
     let command = "-v map long.h5 --dataset d --kernel sho-fit -p frequencies=300e3..350e3 -t 1 --checkpoint-interval 0.05";
     folder.on(2, &format!("{command} -o whole.h5")).expect(0);
     let command = format!("{command} -o r.h5");
@@ -312,7 +312,7 @@ fn killed_jobs_go_on_and_end_with_the_same_bytes() {
     run.finish().expect(75);
     folder.on(3, &command).expect(0);
     assert_same(&folder.path("r.h5"), &folder.path("whole.h5"));
-    prints(&folder.alone("status r.h5").expect(0), "12,000");
+    prints(&folder.alone("status r.h5").expect(0), "60,000");
 }
 
 /// States and what pyUSID reads of them are written in one phase: a kill may come between, in either order.
