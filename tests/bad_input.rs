@@ -17,7 +17,7 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
-use support::mpi::Mpi;
+use support::mpi::{Mpi, NO_GRACE};
 
 /// Ranks under the launcher.
 const RANKS: usize = 3;
@@ -419,6 +419,7 @@ fn execute(mut command: Command, folder: &Path) -> Result<Ended, Failed> {
         }
     }
     let mut child = command
+        .env(NO_GRACE.0, NO_GRACE.1)
         .current_dir(folder)
         .process_group(0)
         .stdin(Stdio::null())

@@ -96,7 +96,7 @@ fn io_complains_in_one_line() {
             .error("nowhere: No such file");
         folder
             .on(ranks, "bench io . --size much")
-            .expect(2)
+            .refused(2)
             .error("--size: \"much\" is not a size");
         folder
             .on(ranks, "bench io . --size 800TB")
@@ -150,7 +150,7 @@ fn a_calculator_is_measured_on_made_up_frames_and_on_given_ones() {
         .error("did you mean \"lennard-jones\"");
     folder
         .on(2, "bench calculator null --seconds 0")
-        .expect(2)
+        .refused(2)
         .error("--seconds: more than 0");
     folder
         .alone("bench calculator null nothing.h5")
@@ -270,7 +270,7 @@ fn scaling_says_what_went_wrong_in_a_run() {
         .error("was to start 1 ranks, and 2 took part");
     folder
         .on(1, &format!("{small} -o e"))
-        .expect(2)
+        .refused(2)
         .error("start it without mpiexec or srun");
     for name in folder.names() {
         let rest = fs::read_dir(folder.path(&name)).unwrap().count();

@@ -398,7 +398,7 @@ fn a_wrong_species_or_model_creates_nothing() {
     ] {
         let run = folder
             .on(2, &format!("run in.h5 -o r.h5 --calculator {calculator}"))
-            .expect(code);
+            .refused(code);
         assert!(run.stderr.contains(expected), "{run}");
         assert_eq!(folder.names(), ["in.h5", "in.xyz"]);
     }

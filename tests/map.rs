@@ -486,7 +486,7 @@ fn bad_input_is_one_clear_line_and_nothing_is_created() {
     ] {
         for ranks in [1, 2] {
             let command = format!("map scan.h5 -o r.h5 {arguments}");
-            let refused = folder.on(ranks, &command).expect(code);
+            let refused = folder.on(ranks, &command).refused(code);
             refused.error(says);
         }
     }

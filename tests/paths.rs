@@ -156,7 +156,7 @@ fn a_result_that_is_the_input_under_any_name_is_refused() {
             .error("overwrite the input");
         folder
             .on(2, &format!("run in.h5 -c null -o {name}"))
-            .expect(2)
+            .refused(2)
             .error("overwrite the input");
     }
     assert!(fs::read(folder.path("in.h5")).unwrap() == before);

@@ -179,7 +179,7 @@ fn a_library_that_does_not_fit_is_refused_before_anything_is_created() {
     ] {
         let run = folder
             .on(2, &format!("run in.h5 -o r.h5 -c {calculator}"))
-            .expect(code);
+            .refused(code);
         assert!(run.stderr.contains(told), "{calculator}: {run}");
         assert_eq!(run.stderr.matches("error: ").count(), 1, "{run}");
         assert!(!folder.path("r.h5").exists(), "{calculator}");

@@ -192,7 +192,7 @@ fn a_trajectory_without_frames() {
         std::fs::remove_file(folder.path("r.h5")).unwrap();
     }
     let arguments = format!("run in.h5 -o x.h5 --frames 0 {NULL}");
-    let refused = folder.on(2, &arguments).expect(2);
+    let refused = folder.on(2, &arguments).refused(2);
     refused.error("frame 0 does not exist");
     assert!(!folder.path("x.h5").exists());
 }

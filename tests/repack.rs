@@ -261,7 +261,7 @@ fn mistakes_are_one_line_and_nothing_is_made() {
         ),
     ] {
         folder.alone(command).expect(code).error(what);
-        folder.on(2, command).expect(code).error(what);
+        folder.on(2, command).refused(code).error(what);
         assert_eq!(folder.names(), before, "{command}");
     }
     // A filter that no library here has says what to do.

@@ -403,7 +403,7 @@ fn another_job_under_the_same_result_is_refused() {
     ] {
         let refused = folder
             .on(ranks, &format!("run -o r.h5 {arguments}"))
-            .expect(1);
+            .refused(1);
         refused.error(difference);
         assert!(fs::read(&result).unwrap() == before, "{arguments}: touched");
     }

@@ -155,7 +155,7 @@ fn mistakes_are_one_line_and_nothing_is_made() {
         ),
     ] {
         folder.alone(command).expect(2).error(what);
-        folder.on(2, command).expect(2).error(what);
+        folder.on(2, command).refused(2).error(what);
         assert_eq!(folder.names(), before, "{command}");
     }
 }

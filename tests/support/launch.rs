@@ -17,7 +17,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::mpi::Mpi;
+use super::mpi::{Mpi, NO_GRACE};
 use super::processes::{is_engine, portrait, rank_of, with_descendants};
 
 /// The program under test.
@@ -180,6 +180,11 @@ impl Launch {
     /// Runs it to its end.
     pub fn run(self) -> Finished {
         self.start().finish()
+    }
+
+    /// Runs what every rank refuses, with this exit code; see [`NO_GRACE`].
+    pub fn refused(self, code: i32) -> Finished {
+        self.variable(NO_GRACE.0, NO_GRACE.1).expect(code)
     }
 
     /// Runs it to its end, which must be this exit code.

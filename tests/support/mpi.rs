@@ -17,6 +17,10 @@ const LAUNCHER: &str = "FRAMEWISE_LAUNCHER";
 /// The rank of a process, as a shell says it: variables of each MPI's own launcher.
 pub const RANK: &str = "${OMPI_COMM_WORLD_RANK-$PMI_RANK}";
 
+/// Open MPI's launcher gives the ranks seconds to end when one of them has ended with another code than 0. Where all ranks
+/// refuse a command there is nothing to wait for, and hundreds of tests do that.
+pub const NO_GRACE: (&str, &str) = ("OMPI_MCA_odls_base_sigkill_timeout", "0");
+
 /// A family of MPI libraries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mpi {
